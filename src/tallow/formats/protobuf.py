@@ -12,9 +12,8 @@ from typing import Any, Final, NamedTuple
 
 from tallow.errors import FormatError
 from tallow.formats.mapping import shown
-from tallow.lazy_dataclasses import dataclass
 
-MAX_DEPTH: Final = 64  # messages in messages; protobuf's own limit is 100
+MAX_DEPTH: Final = 100  # messages in messages, as in protobuf itself
 MAX_VALUES: Final = 1 << 26  # of all messages in one file
 
 VARINT, FIXED64, LENGTH, GROUP, GROUP_END, FIXED32 = range(6)
@@ -23,21 +22,36 @@ VARINT, FIXED64, LENGTH, GROUP, GROUP_END, FIXED32 = range(6)
 class Field(NamedTuple):
     """A field of a message: `kind` is the name of a scalar type, or the message that it holds.
 
-    `bytes` are given as views of the file. A `repeated` number may be packed or not; it is given as
-    an array or a view with the elements' own format, and one of a varint type as an array.
+    `bytes` are given as views of the file, a message too if it is `lazy`. A `repeated` number may
+    be packed or not; it is given as an array or a view with the elements' own format, and one of a
+    varint type as an array.
     """
 
     name: str
     kind: str | Message
     repeated: bool = False
+    lazy: bool = False
 
 
-@dataclass(frozen=True, eq=False)
 class Message:
-    """The fields of a kind of message by their numbers; others in a file are skipped."""
+    """The fields of a kind of message by their numbers; others in a file are skipped.
 
-    name: str
-    fields: Mapping[int, Field]
+    Fields may be added until the first message is read, for messages that hold one another.
+    """
+
+    __slots__ = ("_actions", "fields", "name")
+
+    def __init__(self, name: str, fields: Mapping[int, Field]) -> None:
+        self.name, self.fields = name, fields
+        self._actions: dict[int, tuple[int, Field, str, Any]] = {}
+
+    @property
+    def actions(self) -> dict[int, tuple[int, Field, str, Any]]:
+        """For each tag of a field: what is done, the field, its name, and what that needs."""
+        if not self._actions:
+            for number, field in self.fields.items():
+                self._actions.update(_actions_of(number, field))
+        return self._actions
 
 
 Record = dict[str, Any]
@@ -70,6 +84,28 @@ _FIXED: Final[Mapping[str, tuple[int, struct.Struct]]] = {
     "sfixed64": (FIXED64, struct.Struct("<q")),
 }
 _SIZES: Final = {FIXED32: 4, FIXED64: 8}
+_PART: Final = 1 << 16  # bytes of a message that is copied to be read: bytes are faster than views
+
+# What is done with a field by its tag; those up to PACKED have a length.
+_TEXT, _MESSAGE, _BYTES, _PACKED, _VARINT, _FIXED_SIZE = range(6)
+
+
+def _actions_of(number: int, field: Field) -> dict[int, tuple[int, Field, str, Any]]:
+    """The tags by which a field may come; with any other wire type it is an unknown one."""
+    sized, kind = number << 3 | LENGTH, field.kind
+    if isinstance(kind, Message):
+        action = (_BYTES, field, field.name, None) if field.lazy else None
+        return {sized: action or (_MESSAGE, field, field.name, kind)}
+    if kind in ("string", "bytes"):
+        return {sized: (_TEXT if kind == "string" else _BYTES, field, field.name, None)}
+    found: dict[int, tuple[int, Field, str, Any]] = {}
+    if field.repeated:
+        found[sized] = (_PACKED, field, field.name, kind)
+    if kind in _FIXED:
+        found[number << 3 | _FIXED[kind][0]] = (_FIXED_SIZE, field, field.name, _FIXED[kind])
+    else:
+        found[number << 3 | VARINT] = (_VARINT, field, field.name, _VARINTS[kind])
+    return found
 
 
 def fixed(kind: str) -> tuple[int, struct.Struct] | None:
@@ -90,12 +126,14 @@ def read_message(data: bytes | memoryview, message: Message, path: object) -> Re
 
 class _Reader:
     def __init__(self, data: bytes | memoryview, path: object) -> None:
-        self._data, self._path = data, path
+        self._path = path
         self._view = memoryview(data).toreadonly()
+        self._data = data if isinstance(data, bytes) else self._view
+        self._base = 0  # where `_data`, a copy of a part of the file, begins
         self._values = MAX_VALUES
 
     def fail(self, where: str, at: int, expected: object, got: object) -> FormatError:
-        return FormatError(self._path, f"{where} at byte {at}", expected, got)
+        return FormatError(self._path, f"{where} at byte {self._base + at}", expected, got)
 
     def varint(self, at: int, end: int, where: str) -> tuple[int, int]:
         """The number at a place of the file, and where it ends."""
@@ -117,53 +155,110 @@ class _Reader:
             raise self.fail(
                 message.name, at, f"at most {MAX_DEPTH} messages in one another", "more"
             )
-        data, fields = self._data, message.fields
+        data, known = self._data, message.actions.get
+        value: Any
         while at < end:
             start, tag = at, data[at]
-            if tag < 0x80:
-                at += 1
-            else:
-                tag, at = self.varint(at, end, message.name)
-            number, wire = tag >> 3, tag & 7
-            if not number or wire > FIXED32 or wire == GROUP_END or tag > 0xFFFFFFFF:
-                raise self.fail(message.name, start, "a field of protobuf", f"the tag {tag}")
-            field = fields.get(number)
-            where = message.name if field is None else f"{message.name}.{field.name}"
-            if wire == LENGTH:
+            at += 1
+            if tag >= 0x80:
+                tag, at = self.varint(start, end, message.name)
+            row = known(tag)
+            if row is None:
+                at = self._skip(message, tag, start, at, end, depth)
+                continue
+            action, field, name, extra = row
+            if action <= _PACKED:
                 size = data[at] if at < end else 0x80
-                if size < 0x80:
-                    at += 1
-                else:
-                    size, at = self.varint(at, end, where)
+                at += 1
+                if size >= 0x80:
+                    size, at = self.varint(at - 1, end, self._where(message, field))
                 if size > end - at:
+                    where = self._where(message, field)
                     raise self.fail(where, at, f"{size} bytes", f"{end - at} bytes left")
                 stop = at + size
-                if field is not None:
-                    self._sized(field, where, at, stop, depth, into)
+                if action == _TEXT:
+                    try:
+                        value = str(data[at:stop], "utf-8")
+                    except UnicodeDecodeError:
+                        raise self._no_text(message, field, at, stop) from None
+                elif action == _MESSAGE:
+                    held = {} if field.repeated else into.get(name) or {}
+                    value = self._message(extra, at, stop, depth + 1, held)
+                elif action == _BYTES:
+                    value = self._view[self._base + at : self._base + stop]
+                else:
+                    self._packed(field, extra, self._where(message, field), at, stop, into)
+                    at = stop
+                    continue
                 at = stop
-            elif wire == VARINT:
-                value, at = self.varint(at, end, where)
-                if field is not None and field.kind in _VARINTS:
-                    convert, code = _VARINTS[str(field.kind)]
-                    self._put(field, convert(value), code, where, start, into)
-            elif wire == GROUP:
-                at = self._skip_group(number, at, end, depth + 1, where)
+                if not field.repeated:
+                    into[name] = value
+                    continue
+                self._values -= 1
+                if self._values < 0:
+                    self._spend(0, self._where(message, field), start)
+                values = into.get(name)
+                if values is None:
+                    into[name] = [value]
+                else:
+                    values.append(value)
+            elif action == _VARINT:
+                value = data[at] if at < end else 0x80
+                at += 1
+                if value >= 0x80:
+                    value, at = self.varint(at - 1, end, self._where(message, field))
+                self._put(field, extra[0](value), extra[1], message, start, into)
             else:
-                size = _SIZES[wire]
+                size = _SIZES[extra[0]]
                 if size > end - at:
+                    where = self._where(message, field)
                     raise self.fail(where, at, f"{size} bytes", f"{end - at} bytes left")
-                kind = _FIXED.get(str(field.kind)) if field is not None else None
-                if field is not None and kind is not None and kind[0] == wire:
-                    (found,) = kind[1].unpack_from(data, at)
-                    self._put(field, found, kind[1].format[-1], where, start, into)
+                (value,) = extra[1].unpack_from(data, at)
+                self._put(field, value, extra[1].format[-1], message, start, into)
                 at += size
         return into
 
-    def _put(self, field: Field, value: Any, code: str, where: str, at: int, into: Record) -> None:
+    def _message(self, message: Message, at: int, end: int, depth: int, into: Record) -> Record:
+        """A message in another, of a copy if it is small and that has not been made yet."""
+        if self._data is not self._view or end - at > _PART:
+            return self.message(message, at, end, depth, into)
+        self._data, self._base = bytes(self._view[at:end]), at
+        self.message(message, 0, end - at, depth, into)
+        self._data, self._base = self._view, 0
+        return into
+
+    def _where(self, message: Message, field: Field) -> str:
+        return f"{message.name}.{field.name}"
+
+    def _no_text(self, message: Message, field: Field, at: int, stop: int) -> FormatError:
+        raw = shown(bytes(self._data[at : min(stop, at + 60)]))
+        return self.fail(self._where(message, field), at, "UTF-8", raw)
+
+    def _skip(self, message: Message, tag: int, start: int, at: int, end: int, depth: int) -> int:
+        """Where a field ends that is unknown, or of another wire type than it should be."""
+        number, wire = tag >> 3, tag & 7
+        if not number or wire > FIXED32 or wire == GROUP_END or tag > 0xFFFFFFFF:
+            raise self.fail(message.name, start, "a field of protobuf", f"the tag {tag}")
+        field = message.fields.get(number)
+        where = message.name if field is None else self._where(message, field)
+        if wire == VARINT:
+            return self.varint(at, end, where)[1]
+        if wire == GROUP:
+            return self._skip_group(number, at, end, depth + 1, where)
+        size = _SIZES.get(wire, 0)
+        if wire == LENGTH:
+            size, at = self.varint(at, end, where)
+        if size > end - at:
+            raise self.fail(where, at, f"{size} bytes", f"{end - at} bytes left")
+        return at + size
+
+    def _put(
+        self, field: Field, value: Any, code: str, message: Message, at: int, into: Record
+    ) -> None:
         if not field.repeated:
             into[field.name] = value
             return
-        self._spend(1, where, at)
+        self._spend(1, self._where(message, field), at)
         self._array(field, code, into).append(value)
 
     def _array(self, field: Field, code: str, into: Record) -> array[Any]:
@@ -178,33 +273,6 @@ class _Reader:
         if self._values < 0:
             raise self.fail(where, at, f"at most {MAX_VALUES} values", "more")
 
-    def _sized(
-        self, field: Field, where: str, at: int, stop: int, depth: int, into: Record
-    ) -> None:
-        """Put what lies between two places into its field: a message, text, bytes, numbers."""
-        kind, name = field.kind, field.name
-        if isinstance(kind, str) and kind not in ("string", "bytes"):
-            if field.repeated:
-                self._packed(field, kind, where, at, stop, into)
-            return  # a single number has no length: protobuf takes the field for an unknown one
-        value: Any
-        if isinstance(kind, Message):
-            known = {} if field.repeated else into.get(name, {})
-            value = self.message(kind, at, stop, depth + 1, known)
-        elif kind == "bytes":
-            value = self._view[at:stop]
-        else:
-            try:
-                value = str(self._view[at:stop], "utf-8")
-            except UnicodeDecodeError:
-                raw = shown(bytes(self._view[at : min(stop, at + 60)]))
-                raise self.fail(where, at, "UTF-8", raw) from None
-        if field.repeated:
-            self._spend(1, where, at)
-            into.setdefault(name, []).append(value)
-        else:
-            into[name] = value
-
     def _packed(
         self, field: Field, kind: str, where: str, at: int, stop: int, into: Record
     ) -> None:
@@ -215,9 +283,10 @@ class _Reader:
             if (stop - at) % size:
                 raise self.fail(where, at, f"numbers of {size} bytes", f"{stop - at} bytes")
             if field.name not in into:
-                into[field.name] = self._view[at:stop].cast(code)
+                base = self._base
+                into[field.name] = self._view[base + at : base + stop].cast(code)
             else:
-                self._array(field, code, into).frombytes(self._view[at:stop])
+                self._array(field, code, into).frombytes(self._data[at:stop])
             return
         convert, code = _VARINTS[kind]
         found = self._array(field, code, into)

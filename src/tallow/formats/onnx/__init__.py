@@ -5,7 +5,7 @@ Source: https://github.com/onnx/onnx/blob/main/docs/IR.md
 
 from tallow.formats.onnx.graph import Function, Graph, Node, Reference, ValueInfo, ValueType
 from tallow.formats.onnx.reading import OnnxFile, open_onnx
-from tallow.formats.onnx.tensors import StoredTensor
+from tallow.formats.onnx.tensors import SparseTensor, StoredTensor
 from tallow.formats.onnx.types import TYPES, ElementType
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Node",
     "OnnxFile",
     "Reference",
+    "SparseTensor",
     "StoredTensor",
     "ValueInfo",
     "ValueType",

@@ -78,14 +78,14 @@ class Reference:
 
 @dataclass
 class Graph:
-    """Nodes in topological order; sub-graphs may use values of the graphs around them."""
+    """Nodes, mostly in topological order; sub-graphs may use values of the graphs around them."""
 
     name: str
     nodes: list[Node]
     inputs: list[ValueInfo]
     outputs: list[ValueInfo]
     initializers: dict[str, StoredTensor] = field(default_factory=dict)
-    value_infos: dict[str, ValueInfo] = field(default_factory=dict)
+    value_infos: Mapping[str, ValueInfo] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

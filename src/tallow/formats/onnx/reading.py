@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from tallow.errors import FormatError
-from tallow.formats.mapping import FileMap, element_count, shown
+from tallow.formats.mapping import opening, shown
+from tallow.formats.onnx.external import ExternalData
 from tallow.formats.onnx.graph import Function, Graph, Node, Reference, ValueInfo, ValueType
-from tallow.formats.onnx.schema import MODEL
+from tallow.formats.onnx.schema import MODEL, VALUE_INFO
+from tallow.formats.onnx.tensor_reading import TensorReader
 from tallow.formats.onnx.tensors import StoredTensor
-from tallow.formats.onnx.types import TYPES
 from tallow.formats.protobuf import Record, read_message
 
 if TYPE_CHECKING:
     from tallow.formats.mapping import Source
+
+IR_VERSIONS: Final = range(3, 15)
 
 
 class ModelInfo(NamedTuple):
@@ -38,28 +40,54 @@ class ModelInfo(NamedTuple):
 
 
 class OnnxFile:
-    """An ONNX model: its graph, functions, opsets and metadata; tensors are views of the file."""
+    """An ONNX model: its graph, functions, opsets and metadata; tensors are views of the file.
+
+    `opsets` has the version of each domain that is imported, that of ai.onnx under ''.
+    """
 
     def __init__(self, source: Source) -> None:
-        self._map = FileMap(source)
-        self.path = self._map.path
+        with opening(source) as self._map:
+            self.path = self._map.path
+            in_memory = self.path.startswith("<")
+            self._external = ExternalData(self.path, in_memory=in_memory)
+            try:
+                self._read()
+            except BaseException:
+                self._external.close()
+                raise
+
+    def _read(self) -> None:
         record = read_message(self._map.buffer, MODEL, self.path)
-        reader = _Reader(self.path)
         self.ir_version: int = record.get("ir_version", 0)
+        if self.ir_version not in IR_VERSIONS:
+            wanted = f"{IR_VERSIONS[0]} to {IR_VERSIONS[-1]}"
+            got = self.ir_version if "ir_version" in record else "none (no ONNX model?)"
+            raise FormatError(self.path, "ModelProto.ir_version", wanted, got)
+        if "graph" not in record:
+            raise FormatError(self.path, "ModelProto.graph", "a graph", "none")
+        reader = _Reader(self.path, TensorReader(self.path, self._map.size, self._external))
         texts = ("producer_name", "producer_version", "domain", "doc_string")
         producer, version, domain, text = (record.get(name, "") for name in texts)
-        graph = record.get("graph", {})
+        graph = record["graph"]
         self.info = ModelInfo(
             self.ir_version, producer, version, domain, record.get("model_version"), text,
             graph.get("name", ""), graph.get("doc_string", ""),
         )  # fmt: skip
         self.producer = self.info.producer
-        self.opsets = _opsets(record)
+        self.opsets = reader.opsets(record, "ModelProto")
         self.metadata = {
-            e.get("key", ""): e.get("value", "") for e in record.get("metadata_props", [])
+            e.get("key", ""): e.get("value", "") for e in record.get("metadata_props", ())
         }
-        self.functions = [reader.function(each) for each in record.get("functions", [])]
-        self.graph = reader.graph(record.get("graph", {}))
+        self.functions = [reader.function(each) for each in record.get("functions", ())]
+        self.graph = reader.graph(graph)
+
+    def verify(self) -> None:
+        """Read the files of external data in full and compare them with the checksums stated.
+
+        Raises:
+            FormatError: a file is another than the model was written with.
+        """
+        self._external.verify()
 
     def __enter__(self) -> Self:
         return self
@@ -73,69 +101,122 @@ class OnnxFile:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file; tensors that were taken keep it."""
+        """Let go of the files; tensors that were taken keep them."""
         self._map.close()
+        self._external.close()
 
 
 def open_onnx(source: Source) -> OnnxFile:
-    """The model in an ONNX file, mapped; FormatError for anything else."""
+    """The model in an ONNX file, mapped, with the files of external data beside it.
+
+    Raises:
+        FormatError: it is anything else, or a part of it is missing or not what it says.
+    """
     return OnnxFile(source)
 
 
-def _opsets(record: Record) -> dict[str, int]:
-    found = {e.get("domain", ""): e.get("version", 0) for e in record.get("opset_import", [])}
-    if "ai.onnx" in found:
-        found.setdefault("", found.pop("ai.onnx"))
-    return found
+class _Infos(Mapping[str, ValueInfo]):
+    """What a file says of the values between nodes, read when it is asked for."""
+
+    def __init__(self, reader: _Reader, parts: list[memoryview]) -> None:
+        self._reader, self._parts = reader, parts
+        self._found: dict[str, ValueInfo] | None = None
+
+    def _read(self) -> dict[str, ValueInfo]:
+        if self._found is None:
+            path = self._reader.path
+            records = [read_message(each, VALUE_INFO, path) for each in self._parts]
+            self._found = {e.name: e for e in map(self._reader.value_info, records)}
+            self._parts = []
+        return self._found
+
+    def __getitem__(self, name: str) -> ValueInfo:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
 
 
 class _Reader:
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, tensors: TensorReader) -> None:
+        self.path, self.tensors = path, tensors
+
+    def opsets(self, record: Record, where: str) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for each in record.get("opset_import", ()):
+            domain, version = _domain(each), each.get("version", 0)
+            if found.setdefault(domain, version) != version:
+                field = f"{where}.opset_import of {shown(domain or 'ai.onnx')}"
+                raise FormatError(self.path, field, "one version", f"{found[domain]} and {version}")
+        return found
 
     def graph(self, record: Record) -> Graph:
-        tensors = [self.tensor(each) for each in record.get("initializer", [])]
-        infos = [self.value_info(each) for each in record.get("value_info", [])]
+        name = record.get("name", "")
+        initializers: dict[str, StoredTensor] = {}
+        for given, read in (
+            (record.get("initializer", ()), self.tensors.tensor),
+            (record.get("sparse_initializer", ()), self.tensors.sparse),
+        ):
+            for each in given:
+                named = each if read == self.tensors.tensor else each.get("values", {})
+                tensor = read(each, f"initializer {shown(named.get('name', ''))}")
+                if not tensor.name or tensor.name in initializers:
+                    where = f"graph {shown(name)} initializer"
+                    raise FormatError(self.path, where, "names of their own", shown(tensor.name))
+                initializers[tensor.name] = tensor
+        infos: Any = record.get("value_info")
         return Graph(
-            record.get("name", ""),
-            [self.node(each) for each in record.get("node", [])],
-            [self.value_info(each) for each in record.get("input", [])],
-            [self.value_info(each) for each in record.get("output", [])],
-            {each.name: each for each in tensors},
-            {each.name: each for each in infos},
+            name,
+            [self.node(each) for each in record.get("node", ())],
+            [self.value_info(each) for each in record.get("input", ())],
+            [self.value_info(each) for each in record.get("output", ())],
+            initializers,
+            _Infos(self, infos) if infos else {},
         )
 
     def function(self, record: Record) -> Function:
-        attributes: dict[str, Any] = dict.fromkeys(record.get("attribute", []), ...)
-        for each in record.get("attribute_proto", []):
-            attributes[each.get("name", "")] = self.attribute(each)
+        name = record.get("name", "")
+        attributes: dict[str, Any] = dict.fromkeys(record.get("attribute", ()), ...)
+        for each in record.get("attribute_proto", ()):
+            attributes[each.get("name", "")] = self.attribute(each, record)
         return Function(
-            record.get("name", ""), _domain(record), record.get("overload", ""),
+            name, _domain(record), record.get("overload", ""),
             record.get("input", []), record.get("output", []), attributes,
-            [self.node(each) for each in record.get("node", [])], _opsets(record),
+            [self.node(each) for each in record.get("node", ())],
+            self.opsets(record, f"function {shown(name)}"),
         )  # fmt: skip
 
     def node(self, record: Record) -> Node:
-        attributes = {e.get("name", ""): self.attribute(e) for e in record.get("attribute", [])}
+        get = record.get
+        given = get("attribute", ())
+        attributes = {each.get("name", ""): self.attribute(each, record) for each in given}
+        if len(attributes) != len(given):
+            names = [each.get("name", "") for each in given]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise FormatError(self.path, _called(record), "attributes once each", shown(twice))
+        domain = get("domain", "")
         return Node(
-            record.get("op_type", ""), _domain(record), record.get("name", ""),
-            record.get("input", []), record.get("output", []), attributes,
-            record.get("overload", ""),
+            get("op_type", ""), "" if domain == "ai.onnx" else domain, get("name", ""),
+            get("input", []), get("output", []), attributes, get("overload", ""),
         )  # fmt: skip
 
-    def attribute(self, record: Record) -> Any:
+    def attribute(self, record: Record, owner: Record) -> Any:
         """The value that an attribute's type names; files older than types name none."""
         if name := record.get("ref_attr_name"):
             return Reference(name)
         kind = record.get("type", 0) or _guessed(record)
         field, default = _ATTRIBUTES.get(kind, ("", None))
         value = record.get(field, default)
+        plain = _PLAIN.get(field)
+        if plain is not None:
+            return plain(value)
+        where = f"{_called(owner)} attribute {shown(record.get('name', ''))}"
         if value is None:
-            where = f"attribute {shown(record.get('name', ''))}"
-            raise FormatError(self.path, where, "a value", f"none of type {kind}")
-        if kind in _CONVERT:
-            return _CONVERT[kind](self, value)
-        return value
+            raise FormatError(self.path, where, "a value of its type", f"none of type {kind}")
+        return _CONVERT[field](self, value, where)
 
     def value_info(self, record: Record) -> ValueInfo:
         return ValueInfo(record.get("name", ""), self.type(record.get("type", {})))
@@ -153,53 +234,18 @@ class _Reader:
             )
         return None
 
-    def tensor(self, record: Record) -> StoredTensor:
-        name, code = record.get("name", ""), record.get("data_type", 0)
-        where = f"tensor {shown(name)}"
-        row = TYPES.get(code)
-        if row is None:
-            raise FormatError(self.path, f"{where} data_type", "a type of ONNX", code)
-        shape = tuple(record.get("dims", ()))
-        count = element_count(shape) if all(d >= 0 for d in shape) else None
-        if count is None:
-            raise FormatError(self.path, f"{where} dims", "lengths of a tensor", shown(shape))
-        if record.get("data_location", 0) == 1:
-            raise FormatError(self.path, where, "data in this file", "external data")
-        if row.name == "string":
-            data: Any = record.get("string_data", [])
-            got, wanted = len(data), count
-        else:
-            data = record.get("raw_data")
-            if data is None:
-                data = _typed(record.get(row.field, array("B")), code)
-            got, wanted = len(data), (count * row.bits + 7) // 8
-        if got != wanted:
-            raise FormatError(self.path, where, f"{wanted} bytes for {shape}", got)
-        return StoredTensor(name, code, shape, data)
-
-
-def _typed(values: Any, code: int) -> memoryview:
-    """Bytes of elements that stand as numbers in a field that may be wider than they are."""
-    row = TYPES[code]
-    view = memoryview(values)
-    if row.field in ("float_data", "double_data") or row.bits == view.itemsize * 8:
-        return view.cast("B")
-    form = {8: "B", 16: "H", 32: "I"}[max(row.bits, 8)]
-    mask = (1 << max(row.bits, 8)) - 1
-    return memoryview(array(form, [each & mask for each in values])).cast("B")
-
 
 def _shape(record: Record | None) -> tuple[int | str | None, ...] | None:
     if record is None:
         return None
     return tuple(
-        value if (value := each.get("dim_value", -1)) >= 0 else each.get("dim_param") or None
-        for each in record.get("dim", [])  # some exporters write -1 for any length
+        each["dim_value"] if "dim_value" in each else each.get("dim_param") or None
+        for each in record.get("dim", ())
     )
 
 
 def _domain(record: Record) -> str:
-    domain = record.get("domain", "")
+    domain: str = record.get("domain", "")
     return "" if domain == "ai.onnx" else domain
 
 
@@ -207,25 +253,36 @@ def _guessed(record: Record) -> int:
     return next((kind for kind, (field, _) in _ATTRIBUTES.items() if field in record), 0)
 
 
-def _text(_: _Reader, value: Any) -> str:
-    return bytes(value).decode("utf-8", "surrogateescape")
+def _called(record: Record) -> str:
+    """What errors call a node or a function."""
+    if "op_type" in record:
+        return f"node {shown(record.get('name', ''))} ({shown(record['op_type'])[1:-1]})"
+    return f"function {shown(record.get('name', ''))}"
+
+
+def _text(value: Any) -> str:
+    return str(value, "utf-8", "surrogateescape")
 
 
 # By AttributeProto.AttributeType: the field, and the value of one that is not written.
-_ATTRIBUTES: Mapping[int, tuple[str, Any]] = {
+_ATTRIBUTES: Final[Mapping[int, tuple[str, Any]]] = {
     1: ("f", 0.0), 2: ("i", 0), 3: ("s", b""), 4: ("t", None), 5: ("g", None), 6: ("floats", ()),
     7: ("ints", ()), 8: ("strings", ()), 9: ("tensors", ()), 10: ("graphs", ()),
+    11: ("sparse_tensor", None), 12: ("sparse_tensors", ()),
     13: ("tp", None), 14: ("type_protos", ()),
 }  # fmt: skip
-_CONVERT: Mapping[int, Any] = {
-    3: _text,
-    4: lambda r, v: r.tensor(v),
-    5: lambda r, v: r.graph(v),
-    6: lambda _, v: list(v),
-    7: lambda _, v: list(v),
-    8: lambda r, v: [_text(r, each) for each in v],
-    9: lambda r, v: [r.tensor(each) for each in v],
-    10: lambda r, v: [r.graph(each) for each in v],
-    13: lambda r, v: r.type(v),
-    14: lambda r, v: [r.type(each) for each in v],
+_PLAIN: Final[Mapping[str, Any]] = {
+    "i": int, "f": float, "s": _text, "ints": list, "floats": list,
+    "strings": lambda value: [_text(each) for each in value],
+}  # fmt: skip
+# By the field: the value, from a reader, what the field holds, and what errors call it.
+_CONVERT: Final[Mapping[str, Any]] = {
+    "t": lambda reader, value, owner: reader.tensors.tensor(value, owner),
+    "g": lambda reader, value, owner: reader.graph(value),
+    "tensors": lambda reader, value, owner: [reader.tensors.tensor(e, owner) for e in value],
+    "graphs": lambda reader, value, owner: [reader.graph(each) for each in value],
+    "sparse_tensor": lambda reader, value, owner: reader.tensors.sparse(value, owner),
+    "sparse_tensors": lambda reader, value, owner: [reader.tensors.sparse(e, owner) for e in value],
+    "tp": lambda reader, value, owner: reader.type(value),
+    "type_protos": lambda reader, value, owner: [reader.type(each) for each in value],
 }

@@ -109,7 +109,7 @@ _GRAPH_FIELDS.update(
         10: Field("doc_string", "string"),
         11: _list("input", VALUE_INFO),
         12: _list("output", VALUE_INFO),
-        13: _list("value_info", VALUE_INFO),
+        13: Field("value_info", VALUE_INFO, repeated=True, lazy=True),
         15: _list("sparse_initializer", SPARSE_TENSOR),
     }
 )

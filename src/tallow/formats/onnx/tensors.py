@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from tallow.formats.onnx.types import TYPES, ElementType
@@ -36,26 +38,51 @@ class StoredTensor:
         return host_array(self.data, row, self.shape)
 
 
+class SparseTensor(StoredTensor):
+    """A tensor of which a file has some elements, the others being zero; `data` is made of them."""
+
+    def __init__(self, values: StoredTensor, shape: tuple[int, ...], places: Sequence[int]) -> None:
+        """`places` are those of the values in the flat tensor."""
+        for name, value in (
+            ("name", values.name), ("elem_type", values.elem_type), ("shape", shape),
+            ("_values", values), ("_places", places),
+        ):  # fmt: skip
+            object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "data":
+            raise AttributeError(name)
+        given = self._values.data
+        if self.type.name == "string":
+            texts = [b""] * prod(self.shape)
+            for place, text in zip(self._places, given, strict=True):
+                texts[place] = text
+            return texts
+        size = self.type.bits // 8
+        raw = bytearray(prod(self.shape) * size)
+        for at, place in enumerate(self._places):
+            raw[place * size : (place + 1) * size] = given[at * size : (at + 1) * size]
+        return raw
+
+
 def host_array(data: Any, row: ElementType, shape: tuple[int, ...]) -> Any:
     """A numpy array of elements that no Tensor holds."""
-    import ml_dtypes
     import numpy as np
 
     if row.name == "string":
-        texts = [bytes(each).decode("utf-8") for each in data]
-        made = np.empty(len(texts), object)
-        made[:] = texts
+        made = np.empty(len(data), object)
+        made[:] = [bytes(each).decode("utf-8", "surrogateescape") for each in data]
         return made.reshape(shape)
-    kind = np.dtype(getattr(ml_dtypes, row.numpy, row.numpy))
+    if row.name == "complex128":
+        return np.frombuffer(data, row.numpy).reshape(shape)
+    import ml_dtypes
+
+    kind = np.dtype(getattr(ml_dtypes, row.numpy))
     raw = np.frombuffer(data, "uint8")
     if row.bits < 8:
-        parts = 8 // row.bits
-        shifts = np.arange(parts, dtype="uint8") * row.bits
+        shifts = np.arange(8 // row.bits, dtype="uint8") * row.bits
         raw = ((raw[:, None] >> shifts) & ((1 << row.bits) - 1)).astype("uint8").reshape(-1)
-        count = 1
-        for length in shape:
-            count *= length
-        raw = raw[:count]
+        raw = raw[: prod(shape)]
         if row.name in ("int4", "int2"):
             half = 1 << (row.bits - 1)
             return ((raw.astype("int8") ^ half) - half).astype(kind).reshape(shape)
