@@ -45,7 +45,7 @@ def ints(*values):
     return tensor("", 7, (len(values),), struct.pack(f"<{len(values)}q", *values))
 
 
-def info(name, code=1, shape=(2,)):
+def info(name, code=1, shape=(1,)):
     """A ValueInfoProto of a tensor."""
     dims = b"".join(sized(1, sized(2, d) if isinstance(d, str) else number(1, d)) for d in shape)
     return sized(1, name) + sized(2, sized(1, number(1, code) + sized(2, dims)))
@@ -97,7 +97,7 @@ def function(name, inputs, outputs, nodes, *, domain="local", attributes=(), def
     made = sized(1, name) + sized(10, domain)
     for field, parts in ((4, inputs), (5, outputs), (6, attributes), (7, nodes), (11, defaults)):
         made += b"".join(sized(field, each) for each in parts)
-    for each, version in ({"": 21, domain: 1} if opsets is None else opsets).items():
+    for each, version in ({domain: 1, "": 21} if opsets is None else opsets).items():
         made += sized(9, sized(1, each) + number(2, version))
     return made + (sized(13, overload) if overload else b"")
 

@@ -36,7 +36,7 @@ def model(weights=None, **more):
 
 def same(found, want):
     """Graphs, nodes, functions and types by their parts; tensors by their bytes."""
-    assert type(found) is type(want) or isinstance(want, tuple | list)
+    assert type(found) is type(want) or isinstance(want, tuple | list | dict)
     if isinstance(want, StoredTensor):
         assert (found.name, found.elem_type, found.shape) == (want.name, want.elem_type, want.shape)
         data = [bytes(x) for x in found.data] if want.elem_type == 8 else bytes(found.data)

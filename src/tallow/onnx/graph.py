@@ -44,10 +44,14 @@ class Node:
 
 @dataclass(eq=False)
 class Graph:
-    """Nodes in topological order; `constants` are values that are known before any input is."""
+    """Nodes in topological order; `constants` are values that are known before any input is.
+
+    `optional` are constants that the file has among its inputs, too: a caller may give others.
+    """
 
     name: str
     nodes: list[Node]
     inputs: list[ValueInfo]
     outputs: list[ValueInfo]
     constants: dict[str, Any] = field(default_factory=dict)
+    optional: tuple[ValueInfo, ...] = ()

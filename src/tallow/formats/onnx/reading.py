@@ -239,8 +239,8 @@ def _shape(record: Record | None) -> tuple[int | str | None, ...] | None:
     if record is None:
         return None
     return tuple(
-        each["dim_value"] if "dim_value" in each else each.get("dim_param") or None
-        for each in record.get("dim", ())
+        value if (value := each.get("dim_value", -1)) >= 0 else each.get("dim_param") or None
+        for each in record.get("dim", ())  # some exporters write -1 for any length
     )
 
 
