@@ -51,6 +51,11 @@ def modes() -> list[Any]:
     return _STATE.modes
 
 
+def is_watched() -> bool:
+    """Whether a mode sees all calls: what is right for some sizes only is not to be shown to it."""
+    return bool(_STATE.modes)
+
+
 def has_override(kind: type) -> bool:
     """Whether instances of a type are asked for functions that get them."""
     if kind in PLAIN or kind in HIDDEN:

@@ -27,9 +27,12 @@ from tallow.onnx.session_options import (
 from tallow.onnx.session_values import IOBinding, OrtValue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any
 
     from tallow.formats.mapping import Source
+    from tallow.formats.writing import Target
+    from tallow.nn.module import Module
 
 __all__ = [
     "ExecutionMode",
@@ -43,6 +46,7 @@ __all__ = [
     "OrtValue",
     "RunOptions",
     "SessionOptions",
+    "export",
     "get_all_providers",
     "get_available_providers",
     "get_device",
@@ -64,3 +68,39 @@ def load(
     """
     file = open_onnx(source)
     return Model(file, import_graph(file), plans=plans, rewrites=rewrites)
+
+
+def export(
+    module: Module,
+    examples: Any,
+    path: Target,
+    *,
+    opset: int = 17,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    dynamic: Mapping[str, Mapping[int, str]] | None = None,
+    sizes: Mapping[str, Sequence[int]] | None = None,
+    external_data: bool | str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> list[str]:
+    """Write a module as an ONNX model; gives the paths that were written.
+
+    `examples` are the arguments of a call: a tensor, a sequence, or a mapping by the names of
+    parameters, where what is no tensor is a constant of the model. `dynamic` names the axes that
+    may have any length: `{"input_ids": {0: "batch", 1: "length"}}`; axes of one name have one
+    length. The module is called at three `sizes` of each, small ones unless given, with the
+    examples repeated and turned; all other lengths are fixed. Weights are initialisers under their
+    names; `external_data` puts them into `<path>.data` (True; "auto": from 2 GB on).
+    `progress(done, size)` is told of the bytes that are written.
+
+    Raises:
+        ArgumentError: examples, names or axes do not fit together.
+        CaptureError: the module reads what depends on an input into Python.
+        ModelError: an op is none of ONNX's, or something follows from a size in another way.
+    """
+    from tallow.onnx.exporter import export as write
+
+    return write(
+        module, examples, path, opset=opset, input_names=input_names, output_names=output_names,
+        dynamic=dynamic, sizes=sizes, external_data=external_data, progress=progress,
+    )  # fmt: skip

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from tallow.function_modes import FunctionMode
 from tallow.overrides import ask, modes, overloaded
 from tallow.tensor import Tensor
-from tallow.torch._function_modes import FunctionMode
 from tallow.torch._names import namespace
 
 __getattr__, __dir__ = namespace(
     __name__,
     answers={"get_ignored_functions": frozenset(), "get_overridable_functions": {}},
-    places={"tallow.torch._function_modes": "TorchFunctionMode=FunctionMode"},
+    places={"tallow.function_modes": "TorchFunctionMode=FunctionMode"},
     refuses={"it is not supported": "resolve_name"},
 )  # fmt: skip
 

@@ -10,6 +10,7 @@ from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.nn import BatchNorm2d, Conv2d, LayerNorm, Module
 from tallow.nn import functional as F
 from tallow.ops import linear
+from tallow.overrides import is_watched
 from tallow.tensor import Tensor
 
 
@@ -42,7 +43,8 @@ def conv_norm(conv: Conv2d, norm: Module, x: Tensor) -> Tensor:
     down, across = conv.stride
     places = x.shape[0] * (x.shape[2] // down) * (x.shape[3] // across)
     plain = isinstance(norm, BatchNorm2d) and (norm.training or not norm.track_running_stats)
-    seen = conv._hooks is not None or norm._hooks is not None  # by someone who wants both results
+    # By someone who wants both results: a hook, or a trace of ops for every size of the image.
+    seen = conv._hooks is not None or norm._hooks is not None or is_watched()
     weight: Tensor = conv.weight
     if plain or seen or 2 * places < weight[0].numel() or weight.dtype is not f32:
         return norm(conv(x))

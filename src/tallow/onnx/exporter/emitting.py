@@ -1,0 +1,248 @@
+"""Builds an ONNX graph: nodes named by the modules' paths, constants, and sizes as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tallow.dtype import DType, as_dtype, i64
+from tallow.errors import ModelError
+from tallow.factories import tensor
+from tallow.formats.onnx import Graph, Node, ValueInfo, ValueType
+from tallow.formats.onnx.types import OF_DTYPE
+from tallow.formats.onnx.writing import stored
+from tallow.onnx.exporter.constants import affine
+from tallow.onnx.exporter.merging import Length, Size, Value
+from tallow.programs.tables import Fit
+from tallow.tensor import Tensor, tobytes
+
+Name = str
+
+
+class Emitter:
+    """The graph that rows write to; `opset` is that of ai.onnx."""
+
+    def __init__(self, opset: int, fit: Fit | None) -> None:
+        self.opset = opset
+        self.nodes: list[Node] = []
+        self.initializers: dict[Name, Tensor] = {}
+        self.scope = ""
+        self._fit = fit
+        self._names: dict[Value, Name] = {}
+        self._taken: set[Name] = set()
+        self._constants: dict[tuple[Any, ...], Name] = {}
+        self._lengths: dict[tuple[int, ...], tuple[Name, int]] = {}  # where each stands
+        self._sizes: dict[tuple[int, ...], Name] = {}
+        # What rows write once for all who ask.
+        self.transposed: dict[Name, Name] = {}
+        self.dequantized: dict[tuple[Value, DType], Name] = {}
+        self.masks: dict[tuple[Any, ...], Name] = {}
+        self.renamed: dict[Name, Name] = {}  # results, by what outputs are called
+
+    # --- names ------------------------------------------------------------------------------------
+
+    def unique(self, name: Name) -> Name:
+        """The name, numbered where it is taken."""
+        found, count = name, 1
+        while found in self._taken:
+            found, count = f"{name}_{count}", count + 1
+        self._taken.add(found)
+        return found
+
+    def bind(self, value: Value, name: Name) -> None:
+        """Say where a value is."""
+        self._names[value] = name
+        for axis, length in enumerate(value.shape):
+            if isinstance(length, Size):
+                self._lengths.setdefault(length.seen, (name, axis))
+
+    def name(self, x: Any, dtype: DType | None = None) -> Name:
+        """The name of an operand: a value, a name, or numbers, which become a constant."""
+        if isinstance(x, str):
+            return x
+        if not isinstance(x, Value):
+            return self.constant(x, dtype or i64)
+        if x not in self._names:
+            self.bind(x, self._leaf(x))
+        return self._names[x]
+
+    def _leaf(self, value: Value) -> Name:
+        """A weight or a constant when it is first used."""
+        first = value.tensors[0]
+        if value.kind == "weight":
+            name = self.unique(value.name)
+            self.initializers[name] = first
+            return name
+        if value.kind != "constant":
+            raise AssertionError(f"{value.kind} {value.name} is used before it is made")
+        if all(tobytes(x) == tobytes(first) for x in value.tensors) and not any(
+            isinstance(length, Size) for length in value.shape
+        ):
+            return self.constant(first, value.dtype)
+        return affine(self, value)
+
+    # --- nodes ------------------------------------------------------------------------------------
+
+    def node(
+        self, op_type: str, *inputs: Any, outputs: int = 1, domain: str = "", **attributes: Any
+    ) -> Any:
+        """Write a node, and give the names of its outputs (one alone, not in a list).
+
+        Inputs are values, names, None (left out), or numbers: constants of i64. Attributes that are
+        None are left out.
+        """
+        names = ["" if x is None else self.name(x) for x in inputs]
+        while names and not names[-1]:
+            names.pop()
+        name = self.unique(f"{self.scope}/{op_type}" if self.scope else op_type)
+        made = [name] if outputs == 1 else [self.unique(f"{name}:{i}") for i in range(outputs)]
+        given = {key: value for key, value in attributes.items() if value is not None}
+        self.nodes.append(Node(op_type, domain, name, names, made, given))
+        return made[0] if outputs == 1 else made
+
+    def constant(self, values: Any, dtype: DType | str = i64) -> Name:
+        """The name of an initialiser with these numbers; equal ones are written once."""
+        kind = as_dtype(dtype)
+        x = values if isinstance(values, Tensor) else tensor(values, dtype=kind)
+        x = x.detach().to(kind)
+        key = (kind.name, tuple(x.shape), tobytes(x))
+        if key not in self._constants:
+            flat = x.reshape(-1).tolist() if x.numel() <= 4 and kind.kind in "iuf" else None
+            shown = "_".join(f"{v:g}" for v in flat) if flat is not None else "table"
+            name = self.unique(f"constant/{kind.name}_{shown}" + ("" if x.ndim else "_scalar"))
+            self.initializers[name] = x
+            self._constants[key] = name
+        return self._constants[key]
+
+    def cast(self, x: Any, to: DType, of: DType | None = None) -> Name:
+        """`x`, whose dtype is `of`, in another dtype; itself where that is its own."""
+        if (of or x.dtype) is to:
+            return self.name(x)
+        return str(self.node("Cast", x, to=code_of(to)))
+
+    # --- sizes ------------------------------------------------------------------------------------
+
+    def size(self, length: Length) -> Name:
+        """A length as a vector of one i64."""
+        if isinstance(length, int):
+            return self.constant([length])
+        if length.seen not in self._sizes:
+            scope, self.scope = self.scope, "sizes"
+            self._sizes[length.seen] = self._expression(length.seen)
+            self.scope = scope
+        return self._sizes[length.seen]
+
+    def scalar_size(self, length: Length) -> Name:
+        """A length as an i64 without axes."""
+        if isinstance(length, int):
+            return self.constant(length)
+        return str(self.node("Squeeze", self.size(length), [0]))
+
+    def sizes(self, lengths: Sequence[Length]) -> Name:
+        """Lengths as a vector of i64."""
+        if all(isinstance(each, int) for each in lengths):
+            return self.constant(list(lengths))
+        if len(lengths) == 1:
+            return self.size(lengths[0])
+        parts: list[Any] = []
+        for each in lengths:
+            if isinstance(each, int) and parts and isinstance(parts[-1], list):
+                parts[-1].append(each)
+            else:
+                parts.append([each] if isinstance(each, int) else each)
+        names = [p if isinstance(p, list) else self.size(p) for p in parts]
+        return str(self.node("Concat", *names, axis=0))
+
+    def is_known(self, length: Length) -> bool:
+        """Whether a size stands in the shape of something."""
+        return isinstance(length, int) or length.seen in self._lengths
+
+    def _expression(self, seen: tuple[int, ...]) -> Name:
+        """Nodes that compute a size: from a shape, a polynomial of sizes, or another size."""
+        if seen in self._lengths:
+            name, axis = self._lengths[seen]
+            return str(self.node("Shape", name, start=axis, end=axis + 1))
+        powers = self._fit.polynomial(seen) if self._fit is not None else None
+        if isinstance(powers, dict):
+            return self._polynomial(powers)
+        if (found := self._derived(seen)) is not None:
+            return found
+        raise ModelError(
+            "onnx.export: expected integers that follow from the sizes by sums, products and whole"
+            f" quotients, got {seen} in {self.scope}"
+        )
+
+    def _polynomial(self, powers: Mapping[tuple[int, ...], int]) -> Name:
+        assert self._fit is not None
+        total = None
+        for exponents, factor in powers.items():
+            term = None
+            for i, exponent in enumerate(exponents):
+                one = tuple(point[self._fit.names[i]] for point in self._fit.points)
+                for _ in range(exponent):
+                    size = self.size(Size(one))
+                    term = size if term is None else self.node("Mul", term, size)
+            if term is None:
+                term = self.constant([factor])
+            elif factor != 1:
+                term = self.node("Mul", term, [factor])
+            total = term if total is None else self.node("Add", total, term)
+        return str(total)
+
+    def _derived(self, seen: tuple[int, ...]) -> Name | None:
+        """`(size * a + b) / c` of one that stands in a shape, or the product of two."""
+        for known in self._lengths:
+            for c in range(1, 129):
+                shift = seen[0] - known[0] // c
+                if len({*known}) > 1 and all(
+                    s == k // c + shift for s, k in zip(seen, known, strict=True)
+                ):
+                    made = self.size(Size(known))
+                    made = self.node("Div", made, [c]) if c > 1 else made
+                    return str(self.node("Add", made, [shift]) if shift else made)
+                over = [s * c - k for s, k in zip(seen, known, strict=True)]
+                if max(over) < c + min(over) and 0 <= max(over) < c:  # rounded up
+                    made = self.node("Add", self.size(Size(known)), [max(over)])
+                    return str(self.node("Div", made, [c]))
+        for known in self._lengths:
+            quotients = [s / k if k else 0.0 for s, k in zip(seen, known, strict=True)]
+            if all(q == int(q) for q in quotients):
+                other = tuple(map(int, quotients))
+                if len(set(other)) == 1 or other in self._lengths:
+                    factor: Any = (
+                        list(other[:1]) if len(set(other)) == 1 else self.size(Size(other))
+                    )
+                    return str(self.node("Mul", self.size(Size(known)), factor))
+        return None
+
+    # --- the whole --------------------------------------------------------------------------------
+
+    def graph(self, name: str, inputs: Sequence[ValueInfo], outputs: Sequence[ValueInfo]) -> Graph:
+        """The graph without what no output needs."""
+        needed = {each.name for each in outputs}
+        kept: list[Node] = []
+        for node in reversed(self.nodes):
+            node.inputs = [self.renamed.get(each, each) for each in node.inputs]
+            node.outputs = [self.renamed.get(each, each) for each in node.outputs]
+            if needed.isdisjoint(node.outputs):
+                continue
+            needed.update(node.inputs)
+            kept.append(node)
+        weights = {n: stored(n, x) for n, x in self.initializers.items() if n in needed}
+        return Graph(name, kept[::-1], list(inputs), list(outputs), weights)
+
+
+def code_of(dtype: DType) -> int:
+    """ONNX's number of a dtype."""
+    code = OF_DTYPE.get(dtype.name)
+    if code is None:
+        raise ModelError(f"onnx.export: expected dtypes that ONNX has, got {dtype.name}")
+    return code
+
+
+def tensor_type(value: Value, names: Mapping[tuple[int, ...], str]) -> ValueType:
+    """The type of a value, its sizes by their names, None where a size has none."""
+    shape = tuple(
+        length if isinstance(length, int) else names.get(length.seen) for length in value.shape
+    )
+    return ValueType("tensor", code_of(value.dtype), shape)

@@ -1,0 +1,175 @@
+"""Exports without a runtime: names, types, sizes as nodes, and what is refused."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+import tallow as tl
+from models.golden_families import Case
+from tallow import nn
+from tallow.errors import ArgumentError, CaptureError, ModelError
+from tallow.formats.onnx import open_onnx
+from tallow.nn import functional as F
+
+
+class Mlp(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.up = nn.Linear(4, 8)
+        self.down = nn.Linear(8, 4)
+
+    def forward(self, x, scale=None):
+        return self.down(F.relu(self.up(x)))
+
+
+class Of(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *args):
+        return self.function(*args)
+
+
+BATCH = {"x": {0: "batch"}}
+
+
+def exported(module, examples, **options):
+    made = io.BytesIO()
+    assert tl.onnx.export(module, examples, made, **options) == []
+    return open_onnx(made.getvalue())
+
+
+def test_names_types_and_weights():
+    model = Mlp()
+    file = exported(model, tl.randn(2, 4), dynamic=BATCH)
+    graph = file.graph
+    assert (file.opsets, file.ir_version, file.producer) == (
+        {"": 17},
+        8,
+        f"tallow {tl.__version__}",
+    )
+    assert file.metadata == {"module": "Mlp"}
+    assert [(i.name, i.type.elem_type, i.type.shape) for i in graph.inputs] == [
+        ("x", 1, ("batch", 4))
+    ]
+    assert [(o.name, o.type.shape) for o in graph.outputs] == [("output", ("batch", 4))]
+    for name, weight in model.named_parameters():
+        assert graph.initializers[name].value().tolist() == weight.tolist()
+    names = {node.name for node in graph.nodes}
+    assert {"up/MatMul", "up/Add", "Relu", "down/MatMul"} <= names
+    assert len(names) == len(graph.nodes)
+
+
+def test_a_family_says_what_it_is():
+    case = Case("bert")
+    dynamic = {name: {0: "b", 1: "n"} for name in case.inputs}
+    file = exported(case.load(), case.inputs, dynamic=dynamic)
+    assert file.metadata == {"module": "BertModel", "model_type": "bert"}
+    shapes = {each.name: each.type.shape for each in file.graph.outputs}
+    assert shapes["last_hidden_state"][:2] == ("b", "n")
+    assert not any(node.op_type in ("Loop", "If") for node in file.graph.nodes)
+
+
+@pytest.mark.parametrize("opset", [17, 18, 19, 20, 21])
+def test_opsets(opset):
+    file = exported(Of(lambda x: F.gelu(x).mean(-1)), tl.randn(2, 3), opset=opset)
+    nodes = {node.op_type: node for node in file.graph.nodes}
+    assert file.opsets == {"": opset}
+    assert ("Gelu" in nodes) == (opset >= 20)
+    assert ("axes" in nodes["ReduceMean"].attributes) == (opset < 18)
+
+
+def test_shapes_stay_where_nothing_varies():
+    def heads(x):
+        return x.reshape(x.shape[0], x.shape[1], 2, 3).transpose(1, 2)
+
+    graph = exported(Of(heads), tl.randn(2, 5, 6), dynamic={"args": {}}, input_names=["args"]).graph
+    assert [n.op_type for n in graph.nodes] == ["Reshape", "Transpose"]
+    both = {"x": {0: "b", 1: "n"}}
+    graph = exported(Of(heads), tl.randn(2, 5, 6), dynamic=both, input_names=["x"]).graph
+    assert [n.op_type for n in graph.nodes] == ["Reshape", "Transpose"]
+    shape = graph.initializers[graph.nodes[0].inputs[1]].value()
+    assert shape.tolist() == [0, 0, 2, 3]
+
+
+def test_a_training_module_is_exported_as_it_predicts():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5)).train()
+    graph = exported(model, tl.randn(2, 3)).graph
+    assert model.training
+    assert {n.op_type for n in graph.nodes} == {"Transpose", "MatMul", "Add"}
+
+
+def test_outputs_that_are_inputs_weights_or_twice_the_same():
+    def several(x):
+        y = x + 1
+        return {"x": x, "y": y, "again": y, "one": tl.ones(2)}
+
+    graph = exported(Of(several), tl.randn(2, 3), input_names=["given"]).graph
+    assert [o.name for o in graph.outputs] == ["x", "y", "again", "one"]
+    assert sorted(n.op_type for n in graph.nodes) == ["Add", "Identity", "Identity", "Identity"]
+
+
+def test_tensors_written_in_place():
+    def steps(x):
+        y = x * 2
+        y += 1
+        y[:, 1:] = x[:, :1]
+        y[0, 0].fill_(5)
+        return y
+
+    with pytest.raises(ModelError, match="written in place or viewed by other means"):
+        exported(Of(steps), tl.randn(2, 3))
+
+
+def test_what_is_refused(tmp_path):
+    x = tl.randn(2, 4)
+    refused = [
+        ({"opset": 9}, "an opset of 17 to 21, got 9"),
+        ({"input_names": ["a", "b"]}, "1 different input names"),
+        ({"output_names": []}, r"1 output names, for \['output'\]"),
+        ({"dynamic": {"y": {0: "b"}}}, r"dynamic axes of \['x'\], got 'y'"),
+        ({"dynamic": {"x": {2: "b"}}}, r"an axis of x \(2, 4\), got 2"),
+        ({"dynamic": {"x": {0: "b", 1: "b"}}}, "'b' to be 2 in every example, got 4"),
+        ({"dynamic": BATCH, "sizes": {"batch": (1, 2)}}, "three different sizes for 'batch'"),
+        ({"sizes": {"batch": (1, 2, 3)}}, r"sizes of \[\], got \['batch'\]"),
+    ]
+    for options, message in refused:
+        with pytest.raises(ArgumentError, match=message):
+            tl.onnx.export(Mlp(), x, tmp_path / "a.onnx", **options)
+    for examples, message in (({}, "at least one tensor"), (3, "a mapping, got int")):
+        with pytest.raises(ArgumentError, match=message):
+            tl.onnx.export(Mlp(), examples, tmp_path / "a.onnx")
+    with pytest.raises(ArgumentError, match="a Module, got function"):
+        tl.onnx.export(lambda x: x, x, tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_expressed_is_named(tmp_path):
+    path = tmp_path / "a.onnx"
+    x = tl.randn(2, 3)
+    with pytest.raises(CaptureError, match="item"):
+        tl.onnx.export(Of(lambda x: x * x.sum().item()), x, path)
+    with pytest.raises(ModelError, match="ops that ONNX can express, got lgamma in function"):
+        tl.onnx.export(Holding(Of(lambda x: x.lgamma())), x, path)
+    with pytest.raises(ModelError, match="the same calls at every size, got relu"):
+        tl.onnx.export(
+            Of(lambda x: (x * 2).relu() if len(x) > 2 else x.relu()), x, path,
+            dynamic=BATCH, input_names=["x"],
+        )  # fmt: skip
+    with pytest.raises(ModelError, match="arguments that differ between sizes as integers do"):
+        tl.onnx.export(Of(lambda x: x * (1 / len(x))), x, path, dynamic=BATCH, input_names=["x"])
+    assert not list(tmp_path.iterdir())
+
+
+class Holding(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)

@@ -1,0 +1,88 @@
+"""Every family's model, exported, gives in ONNX Runtime what it gives, at other sizes, too."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tallow as tl
+from models.golden_families import CASES, Case
+from tallow.onnx.exporter.tracing import named_results
+
+TOLERANCE = 1e-4
+# Two towers that take batches of their own.
+TOWERS = ("clip", "open_clip", "open_clip_siglip", "open_clip_sigmoid")
+# Where ONNX Runtime's fusions round so that 1e-4 does not hold; its plain kernels do.
+PLAIN = ("rt_detr_basic",)
+# What no other length is exported of, and why.
+FIXED_LENGTH = {
+    "open_clip": "all of a context", "open_clip_siglip": "all of a context",
+}  # fmt: skip
+
+
+def dynamic_of(case: Case) -> dict[str, dict[int, str]]:
+    """The first axis of every input, and the lengths of texts."""
+    found = {}
+    for name, x in case.inputs.items():
+        is_image = case.name in TOWERS and "pixel" in name
+        found[name] = {0: "images" if is_image else "batch"} if x.ndim else {}
+    for key, size in (("input_ids", "length"), ("decoder_input_ids", "decoder_length")):
+        ids = case.inputs.get(key)
+        if ids is None or ids.ndim != 2 or case.name in FIXED_LENGTH:
+            continue
+        for name, x in case.inputs.items():
+            same = ("decoder" in name) == ("decoder" in key) and x.dtype.kind in "ib"
+            if same and x.ndim >= 2 and x.shape[1] == ids.shape[1]:
+                found[name][1] = size
+    return found
+
+
+def at(case: Case, dynamic, sizes) -> dict[str, tl.Tensor]:
+    """The inputs with their dynamic axes at other lengths."""
+    made = {}
+    for name, x in case.inputs.items():
+        for axis, size in dynamic[name].items():
+            x = x.index_select(axis, tl.arange(sizes[size]) % x.shape[axis])
+        made[name] = x.contiguous()
+    return made
+
+
+def compare(session, model, inputs, options, where):
+    known = {each.name for each in session.get_inputs()}
+    found = session.run(None, {n: x.numpy() for n, x in inputs.items() if n in known})
+    with tl.inference_mode():
+        wanted = named_results(model(**inputs, **options))
+    assert [each.name for each in session.get_outputs()] == [name for name, _ in wanted]
+    for (name, want), got in zip(wanted, found, strict=True):
+        want = want.numpy()
+        assert got.shape == want.shape, name
+        finite = want[np.isfinite(want)]
+        scale = max(1.0, float(np.abs(finite).max())) if finite.size else 1.0
+        np.testing.assert_allclose(
+            got, want, rtol=TOLERANCE, atol=TOLERANCE * scale, err_msg=f"{name} at {where}"
+        )
+
+
+@pytest.mark.needs_formats
+@pytest.mark.parametrize("name", CASES)
+def test_onnx_runtime_gives_what_the_model_gives(name, tmp_path):
+    import onnxruntime
+
+    import onnx
+
+    case = Case(name)
+    model = case.load()
+    dynamic = dynamic_of(case)
+    path = str(tmp_path / "model.onnx")
+    tl.onnx.export(
+        model, {**case.inputs, **case.options}, path, dynamic=dynamic,
+        opset=(17, 21)[len(name) % 2],
+    )  # fmt: skip
+    onnx.checker.check_model(path, full_check=True)
+    options = onnxruntime.SessionOptions()
+    if name in PLAIN:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(path, options)
+    short = {"batch": 1, "images": 2, "length": 3, "decoder_length": 2}
+    for point in (short, {"batch": 4, "images": 3, "length": 9, "decoder_length": 6}):
+        compare(session, model, at(case, dynamic, point), case.options, point)
