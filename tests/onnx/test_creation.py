@@ -260,6 +260,7 @@ def test_dropout_drops_in_training_only():
     y, mask = run_here("Dropout", [x, ratio, np.array(True)], 13, outputs=2, seed=3)
     same(y, np.where(mask, np.float32(1 / 0.75), 0).astype("float32"))
     assert abs(mask.mean() - 0.75) < 0.03
+    check("Dropout", [x, ratio, np.array(True)], 13, outputs=2, seed=3)
     model = model_of("Dropout", [x, None, np.array(True)], 13).SerializeToString()
     loaded = tl.onnx.load(model)
     feeds = (as_value(x), as_value(np.array(True)))

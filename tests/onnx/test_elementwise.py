@@ -142,3 +142,16 @@ def test_what_has_no_meaning_is_one_error_that_names_the_node(case):
     name, inputs, attributes = case
     with pytest.raises(TallowError, match=name):
         run_here(name, inputs, 22, **attributes)
+
+
+@pytest.mark.parametrize("name", ["Add", "Sub", "Mul", "Div", "Pow", "Greater", "Less"])
+def test_opset_6_broadcasts_from_an_axis_on(name):
+    operation = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide,
+                 "Pow": np.power, "Greater": np.greater, "Less": np.less}[name]  # fmt: skip
+    a, b = numbers("float32", (2, 3, 4), low=1), numbers("float32", (3,), 1, low=1)
+    (got,) = run_here(name, [a, b], 6, broadcast=1, axis=1)
+    same(got, operation(a, b[:, None]), rtol=1e-5)
+    (got,) = run_here(name, [a, a[0]], 6, broadcast=1)
+    same(got, operation(a, a[0]), rtol=1e-5)
+    with pytest.raises(TallowError, match=name):
+        run_here(name, [a, b], 6)

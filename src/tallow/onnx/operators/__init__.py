@@ -47,6 +47,7 @@ GROUPS = (
     "conv_more",
     "sampling",
     "detection",
+    "older",
 )
 
 _loaded = False

@@ -12,6 +12,7 @@ from tallow import _native, ops
 from tallow.dtype import DType
 from tallow.errors import ArgumentError, CaptureError, expect
 from tallow.factories import full
+from tallow.onnx.operators.host import as_value
 from tallow.onnx.operators.known import dtype_of
 from tallow.onnx.operators.table import operator
 from tallow.random import Generator, default_generator
@@ -101,14 +102,14 @@ def dropout_with_mask_of_numbers(x: Tensor, *, ratio: float = 0.5, outputs: int)
 
 
 @operator("Dropout", since=10, until=11)
-def dropout_for_inference(x: Tensor, *, ratio: float = 0.5, outputs: int) -> Any:
+def dropout_for_inference(x: Any, *, ratio: float = 0.5, outputs: int) -> Any:
     """The input; a mask that is true, if it is wanted."""
     return (x, full(x.shape, True, "bool")) if outputs > 1 else x
 
 
-@operator("Dropout", since=12, reads=("ratio", "training_mode"))
+@operator("Dropout", since=12, reads=("ratio", "training_mode"), host=True)
 def dropout(
-    x: Tensor, ratio: Any = None, training_mode: Any = None, *, seed: Any = None, outputs: int
+    x: Any, ratio: Any = None, training_mode: Any = None, *, seed: Any = None, outputs: int
 ) -> Any:
     """The input, and in training random elements of it, scaled; with the mask, if it is wanted."""
     share = _number(ratio, 0.5)
@@ -117,9 +118,19 @@ def dropout(
         return dropout_for_inference(x, outputs=outputs)
     if _native.capturing():
         raise CaptureError("Dropout: expected no plan in training, for it draws numbers anew")
-    mask = ops.rand(x.shape, generator=_generator(seed), dtype="f64").ge(share)
+    mask = _kept(x.shape, share, seed)
     found = x * mask.to(x.dtype) * (1 / (1 - share))
     return (found, mask) if outputs > 1 else found
+
+
+def _kept(shape: Any, share: float, seed: int | None) -> Tensor:
+    """Which elements stay; by a seed those that onnx's reference evaluator keeps, by numpy."""
+    if seed is None:
+        return ops.rand(shape, dtype="f64").ge(share)
+    import numpy as np
+
+    found: Tensor = as_value(np.random.RandomState(seed).uniform(0.0, 1.0, shape) >= share)
+    return found
 
 
 def _number(given: Any, default: Any) -> Any:
