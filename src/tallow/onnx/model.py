@@ -9,7 +9,7 @@ from typing import Any
 
 from tallow import _native
 from tallow.autograd.mode import MODE
-from tallow.errors import ArgumentError, expect
+from tallow.errors import ArgumentError, ShapeError, TallowError, expect
 from tallow.formats.onnx import OnnxFile, ValueInfo
 from tallow.nn.module import Module
 from tallow.nn.parameter import Buffer, Parameter
@@ -17,7 +17,7 @@ from tallow.onnx.graph import Graph
 from tallow.onnx.passes import optimized
 from tallow.onnx.program import Program
 from tallow.onnx.runner import Runner, RunStats
-from tallow.onnx.signature import bind
+from tallow.onnx.signature import bind, two_lengths
 from tallow.onnx.weights import Weights, WeightTable, with_weights, without_weights
 from tallow.tensor import Tensor
 
@@ -45,7 +45,8 @@ class Model(Module):
         self.path = file.path
         self.opsets, self.metadata, self.info = file.opsets, file.metadata, file.info
         self.inputs: list[ValueInfo] = graph.inputs
-        self.outputs: list[ValueInfo] = graph.outputs
+        self._outputs: list[ValueInfo] = graph.outputs
+        self._inferred = False
         self.optional_inputs: list[ValueInfo] = [
             each for each in file.graph.inputs if each.name in graph.constants
         ]
@@ -68,6 +69,16 @@ class Model(Module):
         own["_engines"], own["_lock"] = {}, threading.RLock()
 
     @property
+    def outputs(self) -> list[ValueInfo]:
+        """Names and types of the outputs; shapes that the file does not have are inferred."""
+        unknown = [o for o in self._outputs if o.type is None or (o.dtype and o.shape is None)]
+        if unknown and not self._inferred:
+            self._inferred = True
+            found = self.infer_shapes()
+            self._outputs = [found.get(o.name, o) if o in unknown else o for o in self._outputs]
+        return self._outputs
+
+    @property
     def weights(self) -> Weights:
         """Parameters and buffers by name; `model.weights[name] = tensor` replaces one."""
         return Weights(self)
@@ -84,7 +95,7 @@ class Model(Module):
             ArgumentError, DTypeError, ShapeError: a name is unknown or missing; a dtype, a rank or
                 a length is none that the file allows. The text has all of them.
         """
-        found = dict(zip([o.name for o in self.outputs], self._call("run", inputs), strict=True))
+        found = dict(zip([o.name for o in self._outputs], self._call("run", inputs), strict=True))
         if outputs is None:
             return found
         lost = [name for name in outputs if name not in found]
@@ -102,6 +113,31 @@ class Model(Module):
         found = self._call("forward", given | named)
         return found[0] if len(found) == 1 else tuple(found)
 
+    def infer_shapes(
+        self, lengths: Mapping[str, int] | None = None, values: Mapping[str, Any] | None = None
+    ) -> dict[str, ValueInfo]:
+        """Dtypes and shapes of all tensors of the graph by name, without computing them.
+
+        `lengths` are those of names in the shapes of `inputs` (`x.shape[2]` where the file has
+        none); what follows from other names is an expression such as `(width + 3)//4`, or None
+        where it depends on elements. `values` are inputs whose elements decide shapes.
+
+        Raises:
+            ArgumentError: a name is unknown.
+            ShapeError: the lengths do not fit together.
+        """
+        from tallow.onnx.shapes import inferred
+
+        given = dict(values or {})
+        infos = [each for each in self.inputs if each.name in given]
+        known = (
+            dict(zip([e.name for e in infos], bind("infer_shapes", infos, given), strict=True))
+            if given
+            else {}
+        )
+        graph = with_weights(self._graph, self.weights)
+        return inferred(graph, lengths or {}, known)
+
     def _call(self, where: str, given: Mapping[str, Any], *, strict: bool = True) -> list[Any]:
         more = tuple(each.name for each in self.optional_inputs if each.name in given)
         with self._lock:
@@ -109,7 +145,13 @@ class Model(Module):
             if engine is None:
                 engine = self._engines[more] = _Engine(self._with_inputs(more), self)
         values = bind(where, engine.inputs, given, strict=strict)
-        return engine.run(self._parameters, self._buffers, values)
+        try:
+            return engine.run(self._parameters, self._buffers, values)
+        except TallowError as error:
+            told = two_lengths(engine.inputs, values)
+            if told is None:
+                raise
+            raise ShapeError(f"{where}: {told}; {error}") from error
 
     def _with_inputs(self, names: tuple[str, ...]) -> Graph:
         """The graph with values of the file as inputs."""
@@ -140,7 +182,7 @@ class Model(Module):
 
     def extra_repr(self) -> str:
         """Names of inputs and outputs, and counts."""
-        names = [", ".join(e.name for e in part) for part in (self.inputs, self.outputs)]
+        names = [", ".join(e.name for e in part) for part in (self.inputs, self._outputs)]
         return (
             f"{names[0]} → {names[1]}; {len(self._graph.nodes)} nodes, {len(self.weights)} weights"
         )

@@ -192,7 +192,7 @@ class InferenceSession:
         iobinding._run()
 
     def _run(self, output_names: Sequence[str] | None, feeds: Mapping[str, Any]) -> list[Any]:
-        names = [each.name for each in self.model.outputs]
+        names = [each.name for each in self.model._outputs]
         wanted = names if not output_names else list(output_names)
         lost = [name for name in wanted if name not in names]
         expect(not lost, "run", f"outputs of {names}", lost, ArgumentError)

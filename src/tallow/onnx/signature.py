@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from tallow.errors import ArgumentError, DTypeError, ShapeError, TallowError
 from tallow.formats.onnx import TYPES, ValueInfo, ValueType
+from tallow.formats.onnx.graph import Dimension
 from tallow.formats.onnx.types import CODES, OF_DTYPE, OF_NUMPY
 from tallow.onnx.values import as_value
 from tallow.tensor import Tensor
@@ -45,8 +46,7 @@ def bind(
 ) -> list[Any]:
     """The values for `infos`, in their order, from what was given by name.
 
-    `strict` also refuses what ONNX Runtime lets pass: axes where the file says that there are
-    none, and one symbolic name with two lengths.
+    `strict` also refuses what ONNX Runtime lets pass: axes where the file says that there are none.
 
     Raises:
         ArgumentError: names are missing or unknown.
@@ -60,10 +60,10 @@ def bind(
         parts += [f"with {', '.join(map(repr, unknown))}"] if unknown else []
         raise ArgumentError(f"{where}: expected the inputs {names}, got them {' and '.join(parts)}")
     misfits: list[tuple[type[TallowError], str]] = []
-    values, lengths = [], Lengths(strict)
+    values = []
     for info in infos:
         value = _made(where, info, given[info.name])
-        wrong = _wrong_type(info, value) or lengths.wrong(info, value)
+        wrong = _wrong_type(info, value) or _wrong_shape(info, value, strict)
         if wrong:
             misfits.append(wrong)
         values.append(value)
@@ -156,33 +156,37 @@ def _wrong_type(info: ValueInfo, value: Any) -> tuple[type[TallowError], str] | 
     return None if good else (DTypeError, f"expected {described(info)}, got {_got(value)}")
 
 
-class Lengths:
-    """The lengths that symbolic names have had so far."""
-
-    def __init__(self, strict: bool = True) -> None:
-        self._strict = strict
-        self._seen: dict[str, tuple[int, str]] = {}
-
-    def wrong(self, info: ValueInfo, value: Any) -> tuple[type[TallowError], str] | None:
-        """What is wrong with the shape of an input, in words, or None."""
-        kind = info.type
-        wanted = kind.shape if kind is not None and kind.kind == "tensor" else None
-        if wanted is None or not hasattr(value, "shape"):
-            return None
-        got = tuple(value.shape)
-        fits = len(wanted) == len(got) or not (wanted or self._strict)
-        if not fits or any(
-            isinstance(n, int) and n != m for n, m in zip(wanted, got, strict=False)
-        ):
-            return ShapeError, f"expected {described(info)}, got {_got(value)}"
-        for axis, (name, length) in enumerate(zip(wanted, got, strict=False)):
-            if not isinstance(name, str) or name in _NO_NAMES or not self._strict:
-                continue
-            place = f"axis {axis} of {info.name!r}"
-            first, where = self._seen.setdefault(name, (length, place))
-            if first != length:
-                return ShapeError, (
-                    f"expected one length for {name!r}, got {first} for {where} "
-                    f"and {length} for {place}"
-                )
+def _wrong_shape(info: ValueInfo, value: Any, strict: bool) -> tuple[type[TallowError], str] | None:
+    wanted = _shape(info)
+    if wanted is None or not hasattr(value, "shape"):
         return None
+    got = value.shape
+    fits = len(wanted) == len(got) or not (wanted or strict)
+    if fits and all(not isinstance(n, int) or n == m for n, m in zip(wanted, got, strict=False)):
+        return None
+    return ShapeError, f"expected {described(info)}, got {_got(value)}"
+
+
+def _shape(info: ValueInfo) -> tuple[Dimension, ...] | None:
+    return info.type.shape if info.type is not None and info.type.kind == "tensor" else None
+
+
+def two_lengths(infos: Sequence[ValueInfo], values: Sequence[Any]) -> str | None:
+    """In words: a symbolic name that has two lengths.
+
+    Some files call different things by one name, so it is an error only if the model then fails.
+    """
+    seen: dict[str, tuple[int, str]] = {}
+    for info, value in zip(infos, values, strict=True):
+        for axis, (name, length) in enumerate(
+            zip(_shape(info) or (), getattr(value, "shape", ()), strict=False)
+        ):
+            if isinstance(name, str) and name not in _NO_NAMES:
+                place = f"axis {axis} of {info.name!r}"
+                first, where = seen.setdefault(name, (length, place))
+                if first != length:
+                    return (
+                        f"expected one length for {name!r}, got {first} for {where} and {length} "
+                        f"for {place}"
+                    )
+    return None
