@@ -82,3 +82,27 @@ def same(found, want, **tolerances):
 def agree(given, *calls, reference=by_runtime, **tolerances):
     """Ours is what a reference computes."""
     same(ours(given, *calls), reference(given, *calls), **tolerances)
+
+
+def ml_node(op, xs, outs=("float32",), opset=1, **attributes):
+    """A model of one node; inputs by their arrays, outputs by their dtypes."""
+    from onnx import helper
+
+    names = [f"x{i}" for i in range(len(xs))]
+    made = helper.make_node(
+        op, names, [f"y{i}" for i in range(len(outs))], domain="ai.onnx.ml", **attributes
+    )
+    inputs = [
+        info(n, "str" if x.dtype.kind in "OU" else x.dtype, [None] * x.ndim)
+        for n, x in zip(names, xs, strict=True)
+    ]
+    outputs = [info(f"y{i}", dtype, None) for i, dtype in enumerate(outs)]
+    given = model([made], inputs, outputs, domains=[("ai.onnx.ml", opset)])
+    return given, {
+        n: x.astype(object) if x.dtype.kind == "U" else x for n, x in zip(names, xs, strict=True)
+    }
+
+
+def check_ml(op, *xs, outs=("float32",), opset=1, tolerances=None, by=by_runtime, **attributes):
+    given, call = ml_node(op, xs, outs, opset, **attributes)
+    same(ours(given, call), by(given, call), **(tolerances or {}))

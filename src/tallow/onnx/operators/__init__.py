@@ -48,6 +48,11 @@ GROUPS = (
     "sampling",
     "detection",
     "older",
+    "ml_features",
+    "ml_labels",
+    "ml_linear",
+    "ml_svm",
+    "ml_trees",
 )
 
 _loaded = False
