@@ -79,7 +79,7 @@ def child(name: str, flags: list[str]) -> None:
     sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
     importlib.import_module("tallow.tensor")  # what lies below the readers: not instrumented
     with atheris.instrument_imports(
-        include=["tallow.formats", "tallow.weights", "tallow.programs"]
+        include=["tallow.formats", "tallow.weights", "tallow.programs", "tallow.onnx"]
     ):
         import tallow.formats
         import tallow.weights

@@ -53,7 +53,7 @@ class ValueInfo:
         return None if row is None or row.dtype is None else by_name(row.dtype)
 
 
-@dataclass
+@dataclass(slots=True)
 class Node:
     """A call of an operator; an input or output that is left out is called ''.
 
