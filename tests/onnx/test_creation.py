@@ -125,7 +125,7 @@ def test_one_hot_indices_of_any_dtype(kind):
 @pytest.mark.parametrize("periodic", [0, 1])
 @pytest.mark.parametrize("name", ["HannWindow", "HammingWindow", "BlackmanWindow"])
 def test_windows(name, periodic):
-    for size in (2, 9, 10):
+    for size in (2, 9, 10, *[1] * periodic):
         for dtype in ("int32", "int64"):
             check(name, [np.array(size, dtype)], 17, atol=1e-6, periodic=periodic)
     check(name, [np.array(8)], 17, output_datatype=11, periodic=periodic)

@@ -155,3 +155,15 @@ def test_opset_6_broadcasts_from_an_axis_on(name):
     same(got, operation(a, a[0]), rtol=1e-5)
     with pytest.raises(TallowError, match=name):
         run_here(name, [a, b], 6)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    "name", ["Sign", "Shrink", "ThresholdedRelu", "Abs", "Relu", "Floor", "Round"]
+)
+def test_numbers_that_are_none_and_zeros_with_a_sign(name, dtype):
+    x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -2.5], dtype)
+    if name == "ThresholdedRelu":  # onnxruntime's answer; the reference has NaN
+        same(run_here(name, [x], 22)[0], np.where(x > 1, x, 0).astype(dtype))
+    else:
+        check(name, [x], 22)

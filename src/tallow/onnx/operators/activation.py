@@ -65,21 +65,16 @@ def softplus(x: Tensor) -> Tensor:
 
 @operator("ThresholdedRelu", since=10)
 def thresholded_relu(x: Tensor, *, alpha: float = 1.0) -> Tensor:
-    """`x` above `alpha`, else 0."""
-    return ops.threshold(x, alpha, 0.0)
+    """`x` above `alpha`, else 0, NaN included."""
+    return ops.where(x > alpha, x, 0.0)
 
 
 @operator("Shrink", since=9)
 def shrink(x: Tensor, *, bias: float = 0.0, lambd: float = 0.5) -> Tensor:
-    """`x` moved towards 0 by `bias`; 0 from `-lambd` to `lambd`."""
-    if x.dtype.kind == "f":
-        if bias == 0:
-            return ops.hardshrink(x, lambd)
-        if bias == lambd:
-            return ops.softshrink(x, lambd)
+    """`x` moved towards 0 by `bias`; 0 from `-lambd` to `lambd`, and for NaN."""
     wide = x if x.dtype.kind == "f" else x.to("f64")
-    inside = ops.where(wide > lambd, wide - bias, 0)
-    return ops.where(wide < -lambd, wide + bias, inside).to(x.dtype)
+    above = ops.where(wide > lambd, wide - bias, 0.0)
+    return ops.where(wide < -lambd, wide + bias, above).to(x.dtype)
 
 
 @operator("Gelu", since=20)

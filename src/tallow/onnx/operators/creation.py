@@ -80,7 +80,9 @@ def one_hot(indices: Tensor, depth: Any, values: Any, *, axis: int = -1) -> Any:
 
 def _window(make: Callable[..., Tensor], size: Any, periodic: int, code: int) -> Tensor:
     length = size[0] if isinstance(size, list) else size
-    return make(length, bool(periodic), dtype="f64").to(dtype_of(code, "output_datatype"))
+    points = max(length, 2) if periodic else length  # of one point of a period, the first
+    made = make(points, bool(periodic), dtype="f64").narrow(0, 0, length)
+    return made.to(dtype_of(code, "output_datatype"))
 
 
 @operator("HannWindow", since=17, reads=("size",))

@@ -16,7 +16,7 @@ for _name, _since, _function in (
     ("Asinh", 9, ops.asinh), ("Atan", 7, ops.atan), ("Atanh", 9, ops.atanh), ("Ceil", 6, ops.ceil),
     ("Cos", 7, ops.cos), ("Cosh", 9, ops.cosh), ("Exp", 6, ops.exp), ("Floor", 6, ops.floor),
     ("Log", 6, ops.log), ("Neg", 6, ops.neg), ("Reciprocal", 6, ops.reciprocal),
-    ("Round", 11, ops.round), ("Sign", 9, ops.sign), ("Sin", 7, ops.sin), ("Sinh", 9, ops.sinh),
+    ("Round", 11, ops.round), ("Sin", 7, ops.sin), ("Sinh", 9, ops.sinh),
     ("Sqrt", 6, ops.sqrt), ("Tan", 7, ops.tan), ("Tanh", 6, ops.tanh),
     ("Add", 7, ops.add), ("Mul", 7, ops.mul), ("Sub", 7, ops.sub),
 ):  # fmt: skip
@@ -27,6 +27,12 @@ for _name, _since, _function in (
 def erf(x: Tensor) -> Tensor:
     """The error function; of integers rounded towards 0."""
     return ops.erf(x).to(x.dtype)
+
+
+@operator("Sign", since=9)
+def sign(x: Tensor) -> Tensor:
+    """-1, 0 or 1 as elements are below, at or above 0; NaN stays."""
+    return ops.where(ops.eq(x, x), ops.sign(x), x) if x.dtype.kind == "f" else ops.sign(x)
 
 
 @operator("Div", since=7)

@@ -22,7 +22,7 @@ def _sum(x: Tensor, dims: Dims, keep: bool) -> Tensor:
 def _mean(x: Tensor, dims: Dims, keep: bool) -> Tensor:
     if x.dtype.kind == "f":
         return ops.mean(x, dims, keep)
-    count = math.prod(x.shape[axis] for axis in dims)
+    count = max(math.prod(x.shape[axis] for axis in dims), 1)  # 0 of nothing, as onnxruntime
     return ops.div(_sum(x, dims, keep), count, rounding_mode="trunc")
 
 
