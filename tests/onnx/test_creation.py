@@ -181,6 +181,32 @@ def test_mean_and_variance_are_taken_out(dtype):
         same(got, want.astype(dtype), rtol=1e-4, atol=1e-5)
 
 
+X = np.ones((2, 3, 4), "float32")
+ON_META = (
+    ("Bernoulli", [X], {}), ("Multinomial", [X[0]], {"sample_size": 5}), ("Shape", [X], {}),
+    ("RandomNormalLike", [X], {}), ("RandomUniformLike", [X], {"dtype": 11}), ("Size", [X], {}),
+    ("CumSum", [X, np.array(1)], {"exclusive": 1}), ("Hardmax", [X], {}), ("Trilu", [X], {}),
+    ("OneHot", [np.array([[1, 2]]), np.array(3), np.ones(2, "float16")], {"axis": 0}),
+    ("EyeLike", [X[0]], {"dtype": 7}), ("Dropout", [X, None, np.array(True)], {"seed": 1}),
+    ("Dropout", [X, None, np.array(True)], {}), ("MeanVarianceNormalization", [X], {"axes": [0]}),
+    ("Det", [X[:, :, :3]], {}), ("ReduceMax", [X], {}), ("ArgMin", [X], {"select_last_index": 1}),
+    ("Where", [X > 0, X, X[0]], {}), ("Cast", [X], {"to": 17}), ("Clip", [X, X[0, 0, 0]], {}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ON_META, ids=lambda case: case[0])
+def test_shapes_and_dtypes_are_known_without_elements(case):
+    """On meta, where what decides a shape (a depth, an axis) has its value."""
+    name, inputs, attributes = case
+    model = tl.onnx.load(model_of(name, inputs, 22, **attributes).SerializeToString(), plans=False)
+    given = [as_value(x) for x in inputs if x is not None]
+    want = model(*given)
+    elsewhere = [x if x.ndim == 0 else x.to("meta") for x in given]
+    (got,) = model.run(dict(zip([e.name for e in model.inputs], elsewhere, strict=True))).values()
+    assert (got.dtype, got.shape) == (want.dtype, want.shape)
+    assert got.is_meta == (name not in ("Shape", "Size", "RandomNormalLike", "RandomUniformLike"))
+
+
 # --- random numbers -------------------------------------------------------------------------------
 
 

@@ -67,7 +67,8 @@ def one_hot(indices: Tensor, depth: Any, values: Any, *, axis: int = -1) -> Any:
     at = axis_of(axis, indices.ndim + 1, "OneHot")
     index = indices.to("i64")
     index = ops.where(index < 0, index + count, index).unsqueeze(at)
-    hot = index.eq(arange(count).reshape([-1, *[1] * (indices.ndim - at)]))
+    places = arange(count).reshape([-1, *[1] * (indices.ndim - at)])
+    hot = index.eq(places.to(indices.device))
     if on_host(values):
         import numpy as np
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from tallow import ops
-from tallow.factories import full
 from tallow.onnx.operators.table import operator
 from tallow.ops.shape import axis_of
 from tallow.tensor import Tensor
@@ -20,8 +19,9 @@ def _running(
     x = ops.flip(x, dim) if reverse else x
     found = op(x, dim, dtype=x.dtype)
     if exclusive and x.shape[dim]:
-        edge = [1 if i == dim else n for i, n in enumerate(x.shape)]
-        found = ops.cat([full(edge, first, x.dtype), found.narrow(dim, 0, x.shape[dim] - 1)], dim)
+        shape = [1 if i == dim else n for i, n in enumerate(x.shape)]
+        edge = ops.new_full(x, shape, first)
+        found = ops.cat([edge, found.narrow(dim, 0, x.shape[dim] - 1)], dim)
     return ops.flip(found, dim) if reverse else found
 
 

@@ -61,7 +61,7 @@ def hardmax(x: Tensor, *, axis: int = -1) -> Tensor:
     places = arange(x.shape[axis]).reshape(
         [-1, *[1] * (-axis - 1 if axis < 0 else x.ndim - axis - 1)]
     )
-    return ops.argmax(x, axis, True).eq(places).to(x.dtype)
+    return ops.argmax(x, axis, True).eq(places.to(x.device)).to(x.dtype)
 
 
 @operator("MeanVarianceNormalization", since=9)

@@ -82,7 +82,7 @@ def random_uniform_like(
 def bernoulli(x: Tensor, *, dtype: int | None = None, seed: Any = None) -> Tensor:
     """1 with the probability that each element is, else 0."""
     wanted = x.dtype if dtype is None else dtype_of(dtype, "Bernoulli")
-    drawn = ops.rand(x.shape, generator=_generator(seed), dtype="f64")
+    drawn = ops.rand(x.shape, generator=_generator(seed), dtype="f64", device=x.device)
     return ops.lt(drawn, x.to("f64")).to(wanted)
 
 
@@ -118,18 +118,19 @@ def dropout(
         return dropout_for_inference(x, outputs=outputs)
     if _native.capturing():
         raise CaptureError("Dropout: expected no plan in training, for it draws numbers anew")
-    mask = _kept(x.shape, share, seed)
+    mask = _kept(x, share, seed)
     found = x * mask.to(x.dtype) * (1 / (1 - share))
     return (found, mask) if outputs > 1 else found
 
 
-def _kept(shape: Any, share: float, seed: int | None) -> Tensor:
+def _kept(x: Tensor, share: float, seed: int | None) -> Tensor:
     """Which elements stay; by a seed those that onnx's reference evaluator keeps, by numpy."""
     if seed is None:
-        return ops.rand(shape, dtype="f64").ge(share)
+        return ops.rand(x.shape, dtype="f64", device=x.device).ge(share)
     import numpy as np
 
-    found: Tensor = as_value(np.random.RandomState(seed).uniform(0.0, 1.0, shape) >= share)
+    kept = np.random.RandomState(seed).uniform(0.0, 1.0, x.shape) >= share
+    found: Tensor = as_value(kept).to(x.device)
     return found
 
 
