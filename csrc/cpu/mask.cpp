@@ -1,4 +1,6 @@
-// Selection by a mask: where it is true, and the elements there.
+// Selection: where a mask is true and the elements there, and the best of boxes that overlap.
+#include <algorithm>
+
 #include "norm_rows.h"
 #include "words.h"
 
@@ -115,6 +117,94 @@ const char* masked_scatter(const Arg* args, int) {
   return none ? none : error;
 }
 
+// --- boxes ---------------------------------------------------------------------------------------
+
+// Boxes that were kept, as rows of `room` floats: left, top, right, bottom and area.
+struct Kept {
+  float* rows;
+  int64_t room, count;
+
+  // Whether one of them and a box share more than `limit` of what they cover together.
+  bool overlap(const float* box, float area, float limit) const {
+    const float *l = rows, *t = l + room, *r = t + room, *b = r + room, *a = b + room;
+    for (int64_t first = 0; first < count; first += 64) {
+      const int64_t end = first + 64 < count ? first + 64 : count;
+      int found = 0;
+      for (int64_t i = first; i < end; ++i) {
+        const float wide = (r[i] < box[2] ? r[i] : box[2]) - (l[i] > box[0] ? l[i] : box[0]);
+        const float tall = (b[i] < box[3] ? b[i] : box[3]) - (t[i] > box[1] ? t[i] : box[1]);
+        const float both = wide * tall;
+        const float ratio = both / (a[i] + area - both);
+        found += (wide > 0) & (tall > 0) & (both > 0) & (ratio > limit);
+      }
+      if (found) return true;
+    }
+    return false;
+  }
+
+  void add(const float* box, float area) {
+    for (int i = 0; i < 4; ++i) rows[i * room + count] = box[i];
+    rows[4 * room + count++] = area;
+  }
+};
+
+struct Candidate {
+  float score;
+  int64_t box;
+  bool operator<(const Candidate& other) const {
+    return score < other.score || (score == other.score && box > other.box);
+  }
+};
+
+// The boxes (n, 4) of one class to keep, the best first, and -1 behind them.
+bool best_of(int64_t* out, int64_t room, const float* boxes, const float* scores, int64_t n,
+             float limit, float least) {
+  Scratch memory((n + 1) * sizeof(Candidate)), space((room + 1) * 5 * sizeof(float));
+  Candidate* heap = memory.as<Candidate>();
+  Kept kept{space.as<float>(), room, 0};
+  if (!heap || !kept.rows) return false;
+  int64_t left = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const float score = scores[i] == scores[i] ? scores[i] : -__builtin_inff();
+    if (scores[i] > least || least != least) heap[left++] = Candidate{score, i};
+  }
+  std::make_heap(heap, heap + left);
+  while (left && kept.count < room) {
+    std::pop_heap(heap, heap + left);
+    const int64_t at = heap[--left].box;
+    const float* box = boxes + 4 * at;
+    const float area = (box[2] - box[0]) * (box[3] - box[1]);
+    if (kept.overlap(box, area, limit)) continue;
+    out[kept.count] = at;
+    kept.add(box, area);
+  }
+  for (int64_t i = kept.count; i < room; ++i) out[i] = -1;
+  return true;
+}
+
+// out (images, classes, most) of boxes (images, n, 4) and scores (images, classes, n); a `least` of
+// NaN is none.
+const char* best_boxes(const Arg* args, int) {
+  const View &out = *args[0].a, &boxes = *args[1].a, &scores = *args[2].a;
+  if (out.ndim != 3 || boxes.ndim != 3 || scores.ndim != 3 || boxes.shape[2] != 4 ||
+      out.shape[0] != scores.shape[0] || boxes.shape[0] != scores.shape[0] ||
+      out.shape[1] != scores.shape[1] || boxes.shape[1] != scores.shape[2] ||
+      out.dtype != DType::i64 || boxes.dtype != DType::f32 || scores.dtype != DType::f32 ||
+      !out.contiguous() || !boxes.contiguous() || !scores.contiguous())
+    return "best_boxes: expected contiguous f32 boxes and scores, and an i64 out";
+  const int64_t classes = scores.shape[1], n = scores.shape[2], room = out.shape[2];
+  const float limit = static_cast<float>(args[3].f), least = static_cast<float>(args[4].f);
+  bool failed = false;
+  parallel_for(scores.shape[0] * classes, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      if (!best_of(out.ptr<int64_t>() + i * room, room, boxes.ptr<float>() + i / classes * n * 4,
+                   scores.ptr<float>() + i * n, n, limit, least))
+        __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
+    }
+  });
+  return failed ? "best_boxes: out of memory" : nullptr;
+}
+
 }  // namespace
 
 void register_mask(KernelTable& t);
@@ -123,6 +213,7 @@ void register_mask(KernelTable& t) {
   t.add("nonzero", "out:out x:in counts:in", nonzero);
   t.add("masked_select", "out:out x:in mask:in counts:in", masked_select);
   t.add("masked_scatter", "out:inout mask:in counts:in source:in", masked_scatter);
+  t.add("best_boxes", "out:out boxes:in scores:in overlap:f least:f", best_boxes);
 }
 
 }  // namespace tl::TL_ISA

@@ -3,6 +3,7 @@
 #include "conv.h"
 #include "copy.h"
 #include "overlap.h"
+#include "words.h"
 
 namespace tl::TL_ISA {
 namespace {
@@ -188,11 +189,45 @@ const char* resample(const Arg* args, int) {
   return dispatch(t, to, from);
 }
 
+// Nearest neighbours by whole factors: each line's elements `columns` times, the line `rows` times.
+template <class Word>
+void repeat_lines(const View& out, const View& x, int64_t rows, int64_t columns) {
+  const int64_t width = x.back(1), wide = width * columns;
+  parallel_for(x.size() / width, 1 + 16384 / (wide * rows), [&](int64_t begin, int64_t end, int) {
+    for (int64_t line = begin; line < end; ++line) {
+      const Word* from = x.ptr<const Word>() + line * width;
+      Word* to = out.ptr<Word>() + line * rows * wide;
+      if (columns == 2) {
+        for (int64_t i = 0; i < width; ++i) to[2 * i] = to[2 * i + 1] = from[i];
+      } else {
+        for (int64_t i = 0; i < width; ++i)
+          for (int64_t k = 0; k < columns; ++k) to[i * columns + k] = from[i];
+      }
+      for (int64_t k = 1; k < rows; ++k) memcpy(to + k * wide, to, wide * sizeof(Word));
+    }
+  });
+}
+
+const char* repeat_pixels(const Arg* args, int) {
+  const View &out = *args[0].a, &x = *args[1].a;
+  const int64_t rows = args[2].i, columns = args[3].i;
+  bool fits = x.ndim >= 2 && out.ndim == x.ndim && out.dtype == x.dtype && rows > 0 &&
+              columns > 0 && out.contiguous() && x.contiguous() && !may_overlap(out, x);
+  for (int i = 0; fits && i < x.ndim; ++i) {
+    const int64_t times = i == x.ndim - 1 ? columns : i == x.ndim - 2 ? rows : 1;
+    fits = out.shape[i] % times == 0 && out.shape[i] / times == x.shape[i];
+  }
+  if (!fits) return "repeat_pixels: expected an out of rows and columns times the last axes of x";
+  if (x.size() == 0) return nullptr;
+  return for_word(x.dtype, [&]<class Word>() { repeat_lines<Word>(out, x, rows, columns); });
+}
+
 }  // namespace
 
 void register_resample(KernelTable& t);
 void register_resample(KernelTable& t) {
   t.add("resample", "out:out x:in axis:i start:in offset:in weight:in", resample);
+  t.add("repeat_pixels", "out:out x:in rows:i columns:i", repeat_pixels);
 }
 
 }  // namespace tl::TL_ISA

@@ -100,6 +100,29 @@ def embedding_grad(g, ids, num_rows, padding_idx=None):
     return out
 
 
+def boxes(d, images, count):
+    """Boxes of which many overlap, with corners in their order."""
+    first, size = d.x((images, count, 2), 0, 4), d.x((images, count, 2), 0.5, 3)
+    return np.concatenate([first, first + size], 2)
+
+
+def suppressed(boxes, scores, most, overlap, least=-np.inf):
+    """Greedy non-maximum suppression, box by box."""
+    found = np.full((*scores.shape[:2], most), -1)
+    for image, kind in np.ndindex(*scores.shape[:2]):
+        kept = []
+        for at in np.argsort(-scores[image, kind], kind="stable"):
+            low = np.maximum(boxes[image, kept, :2], boxes[image, at, :2])
+            high = np.minimum(boxes[image, kept, 2:], boxes[image, at, 2:])
+            both = (high - low).clip(0).prod(-1)
+            areas = (boxes[image, :, 2:] - boxes[image, :, :2]).prod(-1)
+            ratio = both / (areas[kept] + areas[at] - both)
+            if scores[image, kind, at] > least and not (ratio > overlap).any() and len(kept) < most:
+                kept.append(at)
+        found[image, kind, : len(kept)] = kept
+    return found
+
+
 CASES = {
     "gather": Case(gathers, dtypes=EVERY),
     "scatter": Case(
@@ -199,6 +222,18 @@ CASES = {
         numpy=counts_of,
         gradient=False,
         layouts=False,
+        hypothesis=False,
+    ),
+    "nn.best_boxes": Case(
+        lambda d: [
+            d(boxes(d, 2, 9), d.x((2, 3, 9), 0, 1), 9, 0.3, 0.2),
+            d(boxes(d, 1, 40), d.x((1, 2, 40), 0, 1), 5, 0.0),
+            d(boxes(d, 1, 0), d.x((1, 2, 0)), 2, 0.5),
+        ],
+        dtypes=("f32",),
+        torch=False,
+        numpy=suppressed,
+        gradient=False,
         hypothesis=False,
     ),
     "nn.nonzero": Case(

@@ -93,6 +93,17 @@ CASES = {
     "nn.resample": Case(
         resampled, torch=False, numpy=weighed, factor=4, wide=False, hypothesis=False
     ),
+    "nn.repeat_pixels": Case(
+        lambda d: [
+            d(d.x((2, 3, 4)), 2, 2),
+            d(d.x((2, 1, 3, 5)), 1, 3),
+            d(d.x((3, 2)), 4, 1),
+            d(d.x((2, 0)), 2, 2),
+        ],
+        torch=lambda x, rows, columns: x.repeat_interleave(rows, -2).repeat_interleave(columns, -1),
+        dtypes=ALL,
+        hypothesis=False,
+    ),
     # In a half the coordinates of grid and pixels round differently.
     "grid_sample": Case(sampled, dtypes=WIDE, factor=32, gradgrad=False, hypothesis=False),
     "affine_grid": Case(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from ..dtype import i64
+from ..dtype import f32, i64
 from ..errors import DTypeError, NoKernelError, expect
 from ..factories import full, zeros
 from ..registry import op
@@ -172,3 +173,41 @@ def _(g: Tensor, _x: Tensor, mask: Tensor, _source: Tensor) -> tuple[Any, None, 
         return taken.reshape(_source.shape)
 
     return lambda: masked_fill(g, mask, 0), None, of_source
+
+
+@op(name="nn.best_boxes")
+def best_boxes(
+    boxes: Tensor, scores: Tensor, most: int, overlap: float, least: float | None = None
+) -> Tensor:
+    """The boxes of each class to keep, (images, classes, most) in i64, the best first, then -1.
+
+    `boxes` (images, n, 4) are left, top, right, bottom; `scores` (images, classes, n). A box goes
+    when it and a better one share more than `overlap` of what they cover together (greedy
+    non-maximum suppression), or its score is not above `least`. Of equal scores the first is
+    better.
+    """
+    ...
+
+
+@best_boxes.check
+def _(boxes: Tensor, scores: Tensor, most: int, overlap: float, least: float | None) -> None:
+    fits = boxes.ndim == scores.ndim == 3 and boxes.shape == (scores.shape[0], scores.shape[2], 4)
+    got = (boxes.shape, scores.shape)
+    expect(fits, best_boxes, "boxes (images, n, 4) and scores (images, classes, n)", got)
+    single = boxes.dtype is scores.dtype is f32
+    got_dtypes = (boxes.dtype.name, scores.dtype.name)
+    expect(single, best_boxes, "boxes and scores of f32", got_dtypes, NoKernelError)
+    expect(most >= 0, best_boxes, "a number of boxes", most)
+
+
+@best_boxes.out
+def _(boxes: Tensor, scores: Tensor, most: int, overlap: float, least: float | None) -> Any:
+    return (*scores.shape[:2], most), i64
+
+
+@best_boxes.kernel("best_boxes")
+def _(
+    boxes: Tensor, scores: Tensor, most: int, overlap: float, least: float | None
+) -> tuple[Any, ...]:
+    bound = math.nan if least is None else float(least)
+    return boxes.contiguous(), scores.contiguous(), float(overlap), bound

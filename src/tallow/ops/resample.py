@@ -13,7 +13,7 @@ from typing import Any
 
 from ..borrowing import from_buffer
 from ..device import Device
-from ..dtype import DType, f32, f64, i64
+from ..dtype import UNQUANTIZED, DType, f32, f64, i64
 from ..errors import expect
 from ..factories import tensor
 from ..registry import op
@@ -31,7 +31,7 @@ def check_longest(where: str, size: Sequence[int]) -> None:
 class WeightTable:
     """Weights of one axis: output o is the sum of `weights[o][j] * input[starts[o] + j]`."""
 
-    __slots__ = ("_tensors", "_transposed", "length", "starts", "weights")
+    __slots__ = ("_tensors", "_times", "_transposed", "length", "starts", "weights")
 
     def __init__(
         self, length: int, starts: Sequence[int], weights: Sequence[Sequence[float]]
@@ -39,6 +39,7 @@ class WeightTable:
         self.length, self.starts, self.weights = length, starts, weights
         self._tensors: dict[Device, tuple[Tensor, ...]] = {}
         self._transposed: WeightTable | None = None
+        self._times: int | None = None
 
     def arrays(self, device: Device) -> tuple[Tensor, ...]:
         """Starts, offsets into the weights, weights: what the kernel reads."""
@@ -56,6 +57,15 @@ class WeightTable:
             )
             found = self._tensors[device] = tuple(x.to(device) for x in made)
         return found
+
+    @property
+    def times(self) -> int:
+        """How many results each element is, one behind the other; 0 if they are made otherwise."""
+        if self._times is None:
+            times, rest = divmod(len(self.starts), self.length or 1)
+            same = not rest and all(start == o // times for o, start in enumerate(self.starts))
+            self._times = times if same and all([*row] == [1.0] for row in self.weights) else 0
+        return self._times
 
     @property
     def transposed(self) -> WeightTable:
@@ -107,6 +117,17 @@ def _(g: Tensor, _input: Any, table: WeightTable, dim: int, dtype: DType) -> Any
 
 
 @lru_cache(256)
+def without_blocks(
+    tables: tuple[WeightTable | None, ...],
+) -> tuple[int, int, tuple[WeightTable | None, ...]]:
+    """How often `repeat_pixels` repeats rows and columns, and the tables of what is left to do."""
+    times = [1 if table is None else table.times for table in tables[-2:]]
+    if len(times) < 2 or 0 in times:
+        return 1, 1, tables
+    return times[0], times[1], (*tables[:-2], None, None)
+
+
+@lru_cache(256)
 def _steps(tables: tuple[WeightTable | None, ...]) -> list[tuple[int, WeightTable]]:
     """Which axis, counted from the last, is weighed by which table, in the order of the work."""
     steps = [(i - len(tables), table) for i, table in enumerate(tables) if table is not None]
@@ -117,14 +138,51 @@ def _steps(tables: tuple[WeightTable | None, ...]) -> list[tuple[int, WeightTabl
 
 def resample_axes(input: Tensor, tables: Sequence[WeightTable | None]) -> Tensor:
     """The last axes of `input` each weighed by its table (None: left alone); halves go by f32."""
+    rows, columns, tables = without_blocks(tuple(tables))
+    if rows * columns > 1:
+        input = repeat_pixels(input, rows, columns)
     n, dtype = input.ndim, input.dtype
-    steps = _steps(tuple(tables))
+    steps = _steps(tables)
     left = len(steps)
     for dim, table in steps:
         left -= 1
         wide = f32 if left and dtype.itemsize == 2 else dtype
         input = resample(input, table, n + dim, wide)
     return input
+
+
+# --- whole factors --------------------------------------------------------------------------------
+
+
+@op(name="nn.repeat_pixels", cached=True)
+def repeat_pixels(input: Tensor, rows: int, columns: int) -> Tensor:
+    """Each element of the last two axes as a block of `rows` × `columns` equal ones."""
+    *outer, height, width = input.shape
+    wide = input.reshape(*outer, height, 1, width, 1).expand(*outer, height, rows, width, columns)
+    return wide.reshape(*outer, height * rows, width * columns)
+
+
+@repeat_pixels.check
+def _(input: Tensor, rows: int, columns: int) -> None:
+    good = input.ndim >= 2 and rows > 0 and columns > 0
+    expect(good, repeat_pixels, "two axes and factors above 0", (input.shape, rows, columns))
+
+
+@repeat_pixels.out
+def _(input: Tensor, rows: int, columns: int) -> Any:
+    *outer, height, width = input.shape
+    return (*outer, height * rows, width * columns), input.dtype
+
+
+@repeat_pixels.kernel("repeat_pixels", dtypes=UNQUANTIZED)
+def _(input: Tensor, rows: int, columns: int) -> tuple[Any, ...]:
+    return input.contiguous(), rows, columns
+
+
+@repeat_pixels.grad
+def _(g: Tensor, _input: Any, rows: int, columns: int) -> Tensor:
+    *outer, height, width = _input.shape
+    return g.reshape(*outer, height, rows, width, columns).sum((-3, -1))
 
 
 @lru_cache(256)

@@ -12,7 +12,7 @@ from tallow.errors import ArgumentError, expect
 from tallow.factories import tensor, zeros
 from tallow.onnx.operators.moving import listed
 from tallow.onnx.operators.table import operator
-from tallow.ops.mask import mask_counts, positions_of
+from tallow.ops.mask import best_boxes, mask_counts, positions_of
 from tallow.tensor import Tensor
 
 _REGIONS = 64  # regions whose samples are in memory at once
@@ -21,7 +21,7 @@ _REGIONS = 64  # regions whose samples are in memory at once
 # --- NonMaxSuppression ----------------------------------------------------------------------------
 
 
-def _number(value: Any, default: float, what: str) -> Any:
+def _number(value: Any, default: float | None, what: str) -> Any:
     given = listed(value)
     expect(len(given) <= 1, "NonMaxSuppression", f"one {what}", given, ArgumentError)
     return given[0] if given else default
@@ -42,56 +42,22 @@ def non_max_suppression(
     expect(fits, where, "boxes (n, b, 4), scores (n, c, b)", (boxes.shape, scores.shape))
     most = _number(max_output_boxes_per_class, 0, "max_output_boxes_per_class")
     overlap = _number(iou_threshold, 0.0, "iou_threshold")
-    low, high = _corners(boxes, center_point_box)
-    candidates = scores.gt(_number(score_threshold, -math.inf, "score_threshold"))
-    if score_threshold is None:
-        candidates = candidates.logical_not().logical_or(candidates)  # also -inf and NaN
-    rows = []
-    for image in range(scores.shape[0]):
-        for kind in range(scores.shape[1]) if most > 0 else ():
-            places = _places(candidates[image, kind])
-            found = _kept(low[image], high[image], scores[image, kind], places, most, overlap)
-            rows += [[image, kind, box] for box in found]
-    return tensor(rows, dtype=i64) if rows else zeros((0, 3), dtype=i64)
+    least = _number(score_threshold, None, "score_threshold")
+    room = min(most, boxes.shape[1])
+    if room <= 0:
+        return zeros((0, 3), dtype=i64)
+    found = best_boxes(_corners(boxes, center_point_box), scores, room, overlap, least)
+    mask = found.ge(0)
+    places = positions_of(mask, mask_counts(mask))
+    return ops.stack([places[0], places[1], ops.masked_select(found, mask)], 1)
 
 
-def _places(mask: Tensor) -> Tensor:
-    flat = mask.contiguous()
-    return positions_of(flat, mask_counts(flat)).reshape(-1)
-
-
-def _corners(boxes: Tensor, center: int) -> tuple[Tensor, Tensor]:
-    """The least and the largest coordinates of boxes."""
+def _corners(boxes: Tensor, center: int) -> Tensor:
+    """Boxes as their least and their largest coordinates."""
     first, second = boxes[..., :2], boxes[..., 2:]
     if center:
-        return first - second / 2, first + second / 2
-    return ops.minimum(first, second), ops.maximum(first, second)
-
-
-def _kept(
-    low: Tensor, high: Tensor, scores: Tensor, places: Tensor, most: int, overlap: float
-) -> list[int]:
-    """The boxes of one class to keep, the best first."""
-    order = places[ops.sort(scores[places], 0, True, True).indices]
-    low, high = low[order], high[order]
-    sides = high - low
-    areas = sides[:, 0] * sides[:, 1]
-    left = areas.eq(areas).logical_or(areas.ne(areas))
-    kept: list[int] = []
-    at = 0
-    while at < order.numel() and len(kept) < most:
-        kept.append(at)
-        both = (ops.minimum(high, high[at]) - ops.maximum(low, low[at])).clamp(min=0)
-        shared = both[:, 0] * both[:, 1]
-        ratio = shared / (areas + areas[at] - shared)
-        gone = ratio.gt(overlap).logical_and(shared.gt(0))
-        left = left.logical_and(gone.logical_not())
-        rest = _places(left[at + 1 :])
-        if not rest.numel():
-            break
-        at += 1 + rest[0].item()
-    chosen: list[int] = order[tensor(kept, dtype=i64)].tolist() if kept else []
-    return chosen
+        return ops.cat([first - second / 2, first + second / 2], 2)
+    return ops.cat([ops.minimum(first, second), ops.maximum(first, second)], 2)
 
 
 # --- regions --------------------------------------------------------------------------------------

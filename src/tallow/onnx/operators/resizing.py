@@ -14,7 +14,13 @@ from tallow.errors import ArgumentError, DTypeError, expect
 from tallow.factories import tensor
 from tallow.onnx.operators.moving import axes_in, listed, moves
 from tallow.onnx.operators.table import operator
-from tallow.ops.resample import WeightTable, check_longest, resample_axes
+from tallow.ops.resample import (
+    WeightTable,
+    check_longest,
+    repeat_pixels,
+    resample_axes,
+    without_blocks,
+)
 from tallow.tensor import Tensor
 
 _MODES: Final = ("nearest", "linear", "cubic")
@@ -193,23 +199,14 @@ def resized(x: Tensor, axes: Sequence[_Axis], way: _Way, outside: float) -> Tens
 
 
 def _picked(x: Tensor, tables: Sequence[WeightTable | None]) -> Tensor:
-    """Nearest neighbours: positions of each axis, the last ones first, so that rows are moved."""
-    for axis, table in reversed([*enumerate(tables)]):
-        if table is None:
-            continue
-        times = len(table.starts) // table.length
-        if [*table.starts] == [o // times for o in range(table.length * times)] and times:
-            x = _repeated(x, axis, times)
-        else:
-            places = tensor([*table.starts], dtype=i64, device=x.device)
-            x = ops.take_positions(x, places, axis)
+    """Nearest neighbours: blocks of the last two axes, else positions of each axis."""
+    rows, columns, rest = without_blocks(tuple(tables))
+    if rows * columns > 1:
+        x = repeat_pixels(x, rows, columns)
+    for axis, table in reversed([*enumerate(rest)]):
+        if table is not None:
+            x = ops.take_positions(x, tensor(table.starts, dtype=i64, device=x.device), axis)
     return x
-
-
-def _repeated(x: Tensor, axis: int, times: int) -> Tensor:
-    shape = x.shape
-    wide = x.unsqueeze(axis + 1).expand((*shape[: axis + 1], times, *shape[axis + 1 :]))
-    return wide.reshape((*shape[:axis], shape[axis] * times, *shape[axis + 1 :]))
 
 
 def _weighed(x: Tensor, tables: Sequence[WeightTable | None]) -> Tensor:
