@@ -1,5 +1,6 @@
 """ONNX files read: every element type raw and typed, sparse, attributes, what is refused."""
 
+import gc
 import struct
 
 import numpy as np
@@ -183,3 +184,26 @@ def test_raw_data_of_more_than_2_gb(tmp_path):
     with open_onnx(path) as file:
         stored = file.graph.initializers["w"]
         assert stored.shape == (size,) and stored.value()[-1].item() == 7
+
+
+@pytest.mark.parametrize("name", ["float", "int4", "string"])
+def test_as_many_axes_as_tensors_may_have(name):
+    shape = (1,) * 12
+    given = make.tensor("w", CODES[name], shape, **{TYPED[name][0]: TYPED[name][1][:1]})
+    assert tuple(read(given)["w"].value().shape) == shape
+    assert tl.zeros(shape).shape == shape
+    with pytest.raises(tl.errors.ShapeError):
+        tl.zeros((*shape, 1))
+
+
+def test_the_collector_rests_only_while_a_file_is_read():
+    assert gc.isenabled()
+    with pytest.raises(FormatError):
+        open_onnx(b"\xff")
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        open_onnx(make.model(make.graph()))
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

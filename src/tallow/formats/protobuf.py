@@ -65,7 +65,7 @@ def _signed(bits: int) -> Any:
 
 
 # How a varint's 64 bits become a value, and the format of an array of such values.
-_VARINTS: Final[Mapping[str, tuple[Any, str]]] = {
+_CONVERSIONS: Final[Mapping[str, tuple[Any, str]]] = {
     "int32": (_signed(32), "i"),
     "enum": (_signed(32), "i"),
     "int64": (_signed(64), "q"),
@@ -74,6 +74,11 @@ _VARINTS: Final[Mapping[str, tuple[Any, str]]] = {
     "sint32": (lambda value: ((value & 0xFFFFFFFF) >> 1) ^ -(value & 1), "i"),
     "sint64": (lambda value: (value >> 1) ^ -(value & 1), "q"),
     "bool": (bool, "B"),
+}
+# The same, and the values of numbers of one byte.
+_VARINTS: Final[Mapping[str, tuple[Any, str, list[Any]]]] = {
+    kind: (convert, code, [convert(value) for value in range(0x80)])
+    for kind, (convert, code) in _CONVERSIONS.items()
 }
 _FIXED: Final[Mapping[str, tuple[int, struct.Struct]]] = {
     "float": (FIXED32, struct.Struct("<f")),
@@ -161,7 +166,11 @@ class _Reader:
             start, tag = at, data[at]
             at += 1
             if tag >= 0x80:
-                tag, at = self.varint(start, end, message.name)
+                if at < end and data[at] < 0x80:
+                    tag = tag & 0x7F | data[at] << 7
+                    at += 1
+                else:
+                    tag, at = self.varint(start, end, message.name)
             row = known(tag)
             if row is None:
                 at = self._skip(message, tag, start, at, end, depth)
@@ -171,11 +180,15 @@ class _Reader:
                 size = data[at] if at < end else 0x80
                 at += 1
                 if size >= 0x80:
-                    size, at = self.varint(at - 1, end, self._where(message, field))
-                if size > end - at:
+                    if at < end and data[at] < 0x80:
+                        size = size & 0x7F | data[at] << 7
+                        at += 1
+                    else:
+                        size, at = self.varint(at - 1, end, self._where(message, field))
+                stop = at + size
+                if stop > end:
                     where = self._where(message, field)
                     raise self.fail(where, at, f"{size} bytes", f"{end - at} bytes left")
-                stop = at + size
                 if action == _TEXT:
                     try:
                         value = str(data[at:stop], "utf-8")
@@ -187,7 +200,7 @@ class _Reader:
                 elif action == _BYTES:
                     value = self._view[self._base + at : self._base + stop]
                 else:
-                    self._packed(field, extra, self._where(message, field), at, stop, into)
+                    self._packed(field, extra, message, at, stop, into)
                     at = stop
                     continue
                 at = stop
@@ -205,17 +218,26 @@ class _Reader:
             elif action == _VARINT:
                 value = data[at] if at < end else 0x80
                 at += 1
-                if value >= 0x80:
+                if value < 0x80:
+                    value = extra[2][value]
+                else:
                     value, at = self.varint(at - 1, end, self._where(message, field))
-                self._put(field, extra[0](value), extra[1], message, start, into)
+                    value = extra[0](value)
+                if field.repeated:
+                    self._put(field, value, extra[1], message, start, into)
+                else:
+                    into[name] = value
             else:
                 size = _SIZES[extra[0]]
                 if size > end - at:
                     where = self._where(message, field)
                     raise self.fail(where, at, f"{size} bytes", f"{end - at} bytes left")
                 (value,) = extra[1].unpack_from(data, at)
-                self._put(field, value, extra[1].format[-1], message, start, into)
                 at += size
+                if field.repeated:
+                    self._put(field, value, extra[1].format[-1], message, start, into)
+                else:
+                    into[name] = value
         return into
 
     def _message(self, message: Message, at: int, end: int, depth: int, into: Record) -> Record:
@@ -255,10 +277,10 @@ class _Reader:
     def _put(
         self, field: Field, value: Any, code: str, message: Message, at: int, into: Record
     ) -> None:
-        if not field.repeated:
-            into[field.name] = value
-            return
-        self._spend(1, self._where(message, field), at)
+        """Append to a repeated number that is not packed."""
+        self._values -= 1
+        if self._values < 0:
+            self._spend(0, self._where(message, field), at)
         self._array(field, code, into).append(value)
 
     def _array(self, field: Field, code: str, into: Record) -> array[Any]:
@@ -274,13 +296,14 @@ class _Reader:
             raise self.fail(where, at, f"at most {MAX_VALUES} values", "more")
 
     def _packed(
-        self, field: Field, kind: str, where: str, at: int, stop: int, into: Record
+        self, field: Field, kind: str, message: Message, at: int, stop: int, into: Record
     ) -> None:
         if kind in _FIXED:
             wire, form = _FIXED[kind]
             size = _SIZES[wire]
             code: Any = form.format[-1]
             if (stop - at) % size:
+                where = self._where(message, field)
                 raise self.fail(where, at, f"numbers of {size} bytes", f"{stop - at} bytes")
             if field.name not in into:
                 base = self._base
@@ -288,12 +311,20 @@ class _Reader:
             else:
                 self._array(field, code, into).frombytes(self._data[at:stop])
             return
-        convert, code = _VARINTS[kind]
+        convert, code, small = _VARINTS[kind]
         found = self._array(field, code, into)
+        data = self._data
         while at < stop:
-            self._spend(1, where, at)
-            value, at = self.varint(at, stop, where)
-            found.append(convert(value))
+            value = data[at]
+            if value < 0x80:
+                found.append(small[value])
+                at += 1
+            else:
+                value, at = self.varint(at, stop, self._where(message, field))
+                found.append(convert(value))
+            self._values -= 1
+            if self._values < 0:
+                self._spend(0, self._where(message, field), at)
 
     def _skip_group(self, number: int, at: int, end: int, depth: int, where: str) -> int:
         """Where a group of the old kind ends, of which nothing is kept."""

@@ -11,6 +11,7 @@ from tallow.errors import FormatError, ModelError, TallowError
 from tallow.factories import tensor
 from tallow.formats import onnx as stored
 from tallow.formats.mapping import shown
+from tallow.formats.onnx.collector import collector_at_rest
 from tallow.onnx.expansion import Expansion, key_of
 from tallow.onnx.faults import Faults
 from tallow.onnx.graph import Graph, Node
@@ -34,7 +35,8 @@ def import_graph(file: stored.OnnxFile) -> Graph:
         FormatError: a value is undefined or defined twice, nodes need one another, functions call
             themselves.
     """
-    return _Importer(file).model(file)
+    with collector_at_rest():
+        return _Importer(file).model(file)
 
 
 class _Importer:
@@ -85,10 +87,12 @@ class _Importer:
         return made
 
     def _define(
-        self, name: str, maker: int, makers: dict[str, int], scope: Scope, where: str
-    ) -> None:
+        self, name: str, maker: int, makers: dict[str, int], scope: Scope,
+        by: str | stored.Node,
+    ) -> None:  # fmt: skip
         """Give a value its name in the model; a function's outputs have theirs already."""
         if name in makers or not name:
+            where = by if isinstance(by, str) else _where(by)
             raise FormatError(self._path, where, "a new name for each value", shown(name))
         makers[name] = maker
         if name not in scope.names:
@@ -107,7 +111,7 @@ class _Importer:
         for at, node in enumerate(given):
             for name in node.outputs:
                 if name:
-                    self._define(name, at, makers, scope, _where(node))
+                    self._define(name, at, makers, scope, node)
         nodes, cycle = ordered(given, makers, self._uses)
         if cycle:
             names = [shown(each.name or each.op_type) for each in cycle]
@@ -127,11 +131,11 @@ class _Importer:
         if self._functions and (function := self._functions.get(key_of(node))) is not None:
             self._inline(call, function, scope, made)
             return
-        where, domain = _where(node), node.domain
-        opset = self._opset(domain, scope, where)
+        domain = node.domain
+        opset = self._opset(node, scope)
         if node.op_type == "Constant" and not domain:
             if len(outputs) != 1 or not outputs[0]:
-                raise FormatError(self._path, where, "one output", len(outputs))
+                raise FormatError(self._path, _where(node), "one output", len(outputs))
             self._constants[outputs[0]] = self._constant(call, shared=scope.attributes is not None)
             return
         key = (domain, node.op_type, opset)
@@ -142,17 +146,17 @@ class _Importer:
             self._faults.unknown(domain, node.op_type, opset, node.name)
             return
         self._faults.check(row, attributes, len(inputs), node.name)
-        values = {n: self._attribute(v, f"{where} {n}", call) for n, v in attributes.items()}
+        values = {n: self._attribute(v, n, call) for n, v in attributes.items()}
         made.append(Node(node.op_type, domain, node.name, call.inputs, outputs, values, row, opset))
 
-    def _opset(self, domain: str, scope: Scope, where: str) -> int:
-        """The version of a domain; one that nobody imports is the first."""
-        if domain:
-            return scope.opsets.get(domain, 1)
+    def _opset(self, node: stored.Node, scope: Scope) -> int:
+        """The version of a node's domain; one that nobody imports is the first."""
+        if node.domain:
+            return scope.opsets.get(node.domain, 1)
         opset = scope.opsets.get("", 0)
         if not 1 <= opset <= LAST_OPSET:
             wanted = f"ai.onnx of 1 to {LAST_OPSET}"
-            got = f"{opset or 'none'} for {where}"
+            got = f"{opset or 'none'} for {_where(node)}"
             raise FormatError(self._path, "opset_import", wanted, got)
         return opset
 
@@ -178,13 +182,16 @@ class _Importer:
             found[name] = value
         return found
 
-    def _attribute(self, value: Any, where: str, call: _Call) -> Any:
+    def _attribute(self, value: Any, name: str, call: _Call) -> Any:
+        if isinstance(value, int | float | str):
+            return value
+        if isinstance(value, list):
+            plain = not value or isinstance(value[0], int | float | str)
+            return value if plain else [self._attribute(each, name, call) for each in value]
         if isinstance(value, Closure):
             return self._graph(value.graph, value.scope.inside(call.called))
         if isinstance(value, stored.StoredTensor):
-            return self._value(value, where)
-        if isinstance(value, list):
-            return [self._attribute(each, where, call) for each in value]
+            return self._value(value, f"{_where(call.node)} attribute {shown(name)}")
         return value
 
     def _value(self, given: stored.StoredTensor, where: str) -> Any:

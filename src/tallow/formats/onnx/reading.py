@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from tallow.errors import FormatError
 from tallow.formats.mapping import opening, shown
+from tallow.formats.onnx.collector import collector_at_rest
 from tallow.formats.onnx.external import ExternalData
 from tallow.formats.onnx.graph import Function, Graph, Node, Reference, ValueInfo, ValueType
 from tallow.formats.onnx.schema import MODEL, VALUE_INFO
@@ -51,7 +52,8 @@ class OnnxFile:
             in_memory = self.path.startswith("<")
             self._external = ExternalData(self.path, in_memory=in_memory)
             try:
-                self._read()
+                with collector_at_rest():
+                    self._read()
             except BaseException:
                 self._external.close()
                 raise

@@ -16,7 +16,7 @@ from tallow.formats.protobuf import Record
 # Bytes that sparse tensors may take as dense ones: so many, and a multiple of the file's.
 _DENSE_BYTES: Final = 16 << 20
 _DENSE_MULTIPLE: Final = 256
-_MOST_AXES: Final = 64
+_MOST_AXES: Final = 12  # that tensors may have
 
 
 class TensorReader:
@@ -99,7 +99,9 @@ class TensorReader:
     def _count(self, shape: tuple[int, ...], owner: str) -> int:
         lengths = tuple(filter(None, shape))  # an empty tensor may have long axes, too
         count = element_count(lengths, MAX_INT64 // 16) if min(lengths, default=0) >= 0 else None
-        if count is None or len(shape) > _MOST_AXES:
+        if len(shape) > _MOST_AXES:
+            raise FormatError(self._path, f"{owner} dims", f"at most {_MOST_AXES}", len(shape))
+        if count is None:
             raise FormatError(self._path, f"{owner} dims", "lengths of a tensor", shown(shape))
         return count if len(lengths) == len(shape) else 0
 
