@@ -1,15 +1,17 @@
 """Runs a program by plans: runs of steps are captured for each signature, and replayed.
 
 A call walks the steps from the first. At each place where a plan may begin, the signature is what
-lives there: shapes, strides and dtypes of tensors, and the elements of those that have been read.
+led there: shapes, strides and dtypes of tensors, and the elements of those that have been read.
 A signature that is seen for the first time is computed step by step; when it comes again, steps
 are captured until one needs the elements of a tensor that depends on the inputs, or gives what is
-no tensor. That step's tensor is read, counts as known, and the next plan begins there.
+no tensor. That tensor is read and counts as known where the next plan begins; where its elements
+differ from call to call (in a Loop, always), the step is computed between two plans instead.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any, Final
 
 from tallow import _native
@@ -20,9 +22,11 @@ from tallow.plan.capturing import Recording
 from tallow.plan.rewrites import chosen
 from tallow.tensor import Tensor, wrap
 
-_MOST_PLANS: Final = 32
+_MOST_PLANS: Final = 64
 _MOST_SEEN: Final = 512
 _MOST_READ: Final = 1 << 12  # elements of a value that is part of a signature
+_MOST_CONTENTS: Final = 3  # of one value, for which plans are made
+_MOST_TOKENS: Final = 1 << 12
 
 
 @dataclass(eq=False)
@@ -31,11 +35,13 @@ class _Segment:
 
     plan: _native.Plan
     inputs: tuple[int, ...]
+    cloned: tuple[int, ...]  # of the inputs: on memory of another, and given their own
     outputs: tuple[int, ...]
     fixed: tuple[tuple[int, Any], ...]  # values that follow from the signature alone
     known: tuple[int, ...]  # their places
     free: tuple[int, ...]
     end: int  # the step after the last
+    token: int  # stands for the signature
 
 
 @dataclass(eq=False)
@@ -53,29 +59,33 @@ class Runner:
     def __init__(
         self, program: Program, *, plans: bool = True, rewrites: Any = True,
         weights: dict[str, Tensor] | None = None, stats: RunStats | None = None,
+        is_body: bool = False,
     ) -> None:  # fmt: skip
         self.program = program
         self.stats = stats or RunStats()
         self._plans = plans
         self._rewrites = chosen(rewrites)
-        self._weights = weights or {}
-        self._segments: OrderedDict[Any, _Segment | None] = OrderedDict()
-        self._seen: OrderedDict[Any, None] = OrderedDict()
+        self._weights = _used(program, weights or {})
+        self._is_body = is_body
         self._live = _live_places(program)
         self._constant = {place for place, _ in program.constants}
         self._held = _held_storages(program) | {_storage(x) for x in self._weights.values()}
+        self.clear()
         program.run = self.run
         self._below = [
-            Runner(body, plans=plans, rewrites=rewrites, weights=weights, stats=self.stats)
+            Runner(body, plans=plans, rewrites=rewrites, weights=weights, stats=self.stats,
+                   is_body=True)
             for step in program.steps
             for _, body in step.bodies
-        ]
+        ]  # fmt: skip
 
     def clear(self) -> None:
         """Drop all plans."""
-        self._segments.clear()
-        self._seen.clear()
-        for each in self._below:
+        self._segments: OrderedDict[Any, _Segment | None] = OrderedDict()
+        self._seen: OrderedDict[Any, None] = OrderedDict()
+        self._tokens: dict[Any, int] = {}
+        self._contents: dict[int, int] = {}  # of a segment's end: how many have been read
+        for each in getattr(self, "_below", ()):
             each.clear()
 
     def run(self, inputs: list[Any], outer: list[Any]) -> list[Any]:
@@ -91,35 +101,56 @@ class Runner:
         while at < count:
             segment = self._segments.get(key)
             if segment is None and key not in self._segments:
-                if key not in self._seen and (at == 0 or not new):
+                if key not in self._seen and (at == 0 or not (new or self._is_body)):
                     self._remember(key)
                     self.stats.stepped += 1
                     for step in program.steps[at:]:
                         program.execute(step, values)
                     break
-                segment, new = self._capture(at, values, known), True
+                segment, new = self._capture(at, values, known, key), True
                 self._keep(key, segment)
             elif segment is not None:
                 self._segments.move_to_end(key)
                 self._replay(segment, values)
             if segment is None:  # a step that no plan can hold
-                step = program.steps[at]
-                program.execute(step, values)
-                known.difference_update(step.outputs)
-                at += 1
-                key = (at, key, *self._signature(step.outputs, values))
+                at, key = self._step_alone(at, values, known, self._token(key))
                 continue
             at = segment.end
             known.update(segment.known)
             if at < count:
-                read = self._read(program.steps[at], values, known)
-                known.update(read)
-                key = (at, key, *(str(values[place].tolist()) for place in read))
+                at, key = self._after(segment, values, known)
         return [values[place] for place in program.outputs]
+
+    def _after(self, segment: _Segment, values: list[Any], known: set[int]) -> tuple[int, Any]:
+        """Where the next plan begins, and its signature, once the end of a segment is reached."""
+        at, token = segment.end, segment.token
+        read = self._read(self.program.steps[at], values, known)
+        if not read:
+            return at, (at, token)
+        key = (at, token, *(str(values[place].tolist()) for place in read))
+        if self._is_body or (key not in self._tokens and self._varies(token)):
+            return self._step_alone(at, values, known, token)
+        self._token(key)
+        known.update(read)
+        return at, key
+
+    def _varies(self, token: int) -> bool:
+        """Whether a value that has not been met was one too many."""
+        count = self._contents[token] = self._contents.get(token, 0) + 1
+        return count > _MOST_CONTENTS
+
+    def _step_alone(
+        self, at: int, values: list[Any], known: set[int], token: int
+    ) -> tuple[int, Any]:
+        """Compute a step outside of any plan."""
+        step = self.program.steps[at]
+        self.program.execute(step, values)
+        known.difference_update(step.outputs)
+        return at + 1, (at + 1, token, *self._signature(step.outputs, values))
 
     # --- signatures -------------------------------------------------------------------------------
 
-    def _signature(self, places: tuple[int, ...], values: list[Any]) -> list[Any]:
+    def _signature(self, places: Iterable[int], values: list[Any]) -> list[Any]:
         """What calls must have in common to share a plan: all of these values but elements."""
         parts: list[Any] = []
         for place in places:
@@ -130,6 +161,12 @@ class Runner:
             else:
                 parts.append(value is None)
         return parts
+
+    def _token(self, key: Any) -> int:
+        """A number that stands for a signature, so that those after it stay short."""
+        if len(self._tokens) > _MOST_TOKENS:
+            self.clear()
+        return self._tokens.setdefault(key, len(self._tokens))
 
     def _remember(self, key: Any) -> None:
         self._seen[key] = None
@@ -153,6 +190,8 @@ class Runner:
     # --- plans ------------------------------------------------------------------------------------
 
     def _replay(self, segment: _Segment, values: list[Any]) -> None:
+        for place in segment.cloned:
+            values[place] = values[place].clone()
         found = segment.plan.call([values[place]._array for place in segment.inputs])
         self.stats.replayed += 1
         for place in segment.free:
@@ -162,10 +201,10 @@ class Runner:
         for place, value in segment.fixed:
             values[place] = value
 
-    def _capture(self, at: int, values: list[Any], known: set[int]) -> _Segment | None:
+    def _capture(self, at: int, values: list[Any], known: set[int], key: Any) -> _Segment | None:
         """Capture from step `at` on, computing these steps too; None if not even one can be."""
         program = self.program
-        inputs = self._inputs(at, values, known)
+        inputs, cloned = self._inputs(at, values, known)
         work = values.copy()
         end = at
         fixed: list[tuple[int, Any]] = []
@@ -194,8 +233,9 @@ class Runner:
         free = tuple({p for step in program.steps[at:end] for p in step.free})
         values[:] = work
         return _Segment(
-            recording.plan, inputs, tuple(made), tuple(fixed), tuple(p for p, _ in fixed), free, end
-        )
+            recording.plan, inputs, cloned, tuple(made), tuple(fixed),
+            tuple(place for place, _ in fixed), free, end, self._token(key),
+        )  # fmt: skip
 
     def _record(self, at: int, values: list[Any]) -> int:
         """Execute steps while a plan can hold them; gives the first that it cannot."""
@@ -224,22 +264,35 @@ class Runner:
             for p in self.program.uses(step)
         )
 
-    def _inputs(self, at: int, values: list[Any], known: set[int]) -> tuple[int, ...]:
-        """The tensors that a plan from here on takes; each is given memory of its own.
+    def _inputs(
+        self, at: int, values: list[Any], known: set[int]
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The tensors that a plan from here on takes, and which of them got memory of their own.
 
         What shares it now (two inputs, an input and a weight) need not at the next call.
         """
         found: list[int] = []
+        cloned: list[int] = []
         storages = self._held | {_storage(values[place]) for place in known}
         for place in self._live[at]:
             value = values[place]
             if not isinstance(value, Tensor) or place in known:
                 continue
             if _storage(value) in storages:
-                values[place] = value.clone()
+                values[place] = value = value.clone()
+                cloned.append(place)
             storages.add(_storage(value))
             found.append(place)
-        return tuple(found)
+        return tuple(found), tuple(cloned)
+
+
+def _used(program: Program, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights among a program's constants, and those of its sub-graphs."""
+    found = {name: weights[name] for name in program.places if name in weights}
+    for step in program.steps:
+        for _, body in step.bodies:
+            found |= _used(body, weights)
+    return found
 
 
 def _storage(value: Any) -> int | None:
