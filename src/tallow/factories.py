@@ -169,6 +169,19 @@ def empty(
     return _into(made, hints) if hints else made
 
 
+def _is_integer(value: Any) -> bool:
+    """Whether it is an integer: Python's, numpy's, a tensor's."""
+    return isinstance(value, int) or getattr(getattr(value, "dtype", None), "kind", "") in (
+        "i",
+        "u",
+    )
+
+
+def _is_truth(value: Any) -> bool:
+    """Whether it is a bool of numpy's."""
+    return getattr(getattr(value, "dtype", None), "kind", "") == "b"
+
+
 def full(
     size: Sequence[int],
     fill_value: Any,
@@ -185,6 +198,8 @@ def full(
     if dtype is None:
         kinds = ((bool, bool_), (int, i64), (complex, complex64))
         chosen = next((own for kind, own in kinds if isinstance(value, kind)), Default.float)
+        if chosen is Default.float and (_is_integer(value) or _is_truth(value)):
+            chosen = i64 if _is_integer(value) else bool_
     else:
         chosen = as_dtype(dtype)
     if isinstance(size, int):
@@ -358,6 +373,9 @@ def arange(
             f"arange: expected a step that leads from start to stop, got {start}, {stop}, {step}"
         )
     whole = all(isinstance(value, int) for value in (start, stop, step))
+    if not whole and all(_is_integer(value) for value in (start, stop, step)):
+        start, stop, step = int(start), int(stop), int(step)
+        whole = True
     if not (whole or math.isfinite((stop - start) / step)):
         raise ArgumentError(f"arange: expected finite numbers, got {start}, {stop}, {step}")
     count = -int((start - stop) // step) if whole else -int(-((stop - start) / step) // 1)

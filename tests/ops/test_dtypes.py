@@ -262,6 +262,17 @@ def test_full_of_any_size(dtype):
     assert tl.full((3,), 1 + 2j).tolist() == [1 + 2j] * 3
 
 
+def test_numpy_integers_are_integers():
+    whole = np.int64(4)
+    assert tl.arange(whole).dtype is tl.i64
+    assert tl.arange(0, whole, np.uint8(2)).tolist() == [0, 2]
+    assert tl.arange(tl.tensor(3)).tolist() == [0, 1, 2]
+    assert tl.arange(np.float32(2)).dtype is tl.arange(0, whole, 0.5).dtype is tl.f32
+    assert tl.full((2,), whole).dtype is tl.i64
+    assert tl.full((2,), np.bool_(True)).tolist() == [True, True]
+    assert tl.full((2,), np.float32(1)).dtype is tl.f32
+
+
 def test_arange_is_exact():
     assert tl.arange(2**60, 2**60 + 4).tolist() == [*range(2**60, 2**60 + 4)]
     assert tl.arange(10, 0, -3).tolist() == [10, 7, 4, 1] and tl.arange(0).shape == (0,)

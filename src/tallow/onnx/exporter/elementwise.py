@@ -13,7 +13,9 @@ from tallow.onnx.exporter.table import row
 
 
 def operand(g: Emitter, x: Any, dtype: Any) -> str:
-    """A tensor, a number or a size, as an operand in a dtype."""
+    """A tensor, a number or a size, as an operand in a dtype; a name is in that already."""
+    if isinstance(x, str):
+        return x
     if isinstance(x, Value):
         return g.cast(x, dtype)
     if isinstance(x, Size):
@@ -79,7 +81,7 @@ def square(g: Emitter, out: Value, x: Any) -> Any:
     return g.node("Mul", x, x)
 
 
-@row("logical_not", "bitwise_not", when=lambda x: x.dtype.kind == "b")
+@row("logical_not", when=lambda x: x.dtype.kind == "b")
 def logical_not(g: Emitter, out: Value, x: Any) -> Any:
     """Not, of bools."""
     return g.node("Not", x)
@@ -103,17 +105,15 @@ def _arithmetic(g: Emitter, op_type: str, out: Value, a: Any, b: Any) -> Any:
 def add(g: Emitter, out: Value, x: Any, other: Any, alpha: Any = 1) -> Any:
     """`x + alpha * other`."""
     return _arithmetic(
-        g, "Add", out, x, other if alpha == 1 else _scaled(g, other, alpha, out.dtype)
+        g, "Add", out, x, _scaled(g, other, alpha, out.dtype) if alpha != 1 else other
     )
 
 
 @row("sub")
 def sub(g: Emitter, out: Value, x: Any, other: Any, alpha: Any = 1) -> Any:
     """`x - alpha * other`."""
-    b = other if alpha == 1 else _scaled(g, other, alpha, out.dtype)
-    return g.node(
-        "Sub", operand(g, x, out.dtype), b if isinstance(b, str) else operand(g, b, out.dtype)
-    )
+    b = _scaled(g, other, alpha, out.dtype)
+    return g.node("Sub", operand(g, x, out.dtype), b)
 
 
 @row("rsub")
@@ -215,7 +215,9 @@ def ne(g: Emitter, out: Value, a: Any, b: Any) -> Any:
 _LOGIC = {"and": "And", "or": "Or", "xor": "Xor"}
 
 
-def _logic(op_type: str) -> Any:
+def logic(op_type: str) -> Any:
+    """The row of an operator of two bools."""
+
     def write(g: Emitter, out: Value, a: Any, b: Any) -> Any:
         return g.node(op_type, operand(g, a, bool_), operand(g, b, bool_))
 
@@ -223,11 +225,7 @@ def _logic(op_type: str) -> Any:
 
 
 for _name, _op_type in _LOGIC.items():
-    row(f"logical_{_name}")(_logic(_op_type))
-    row(
-        f"bitwise_{_name}",
-        when=lambda a, b: all(getattr(x, "dtype", bool_) is bool_ for x in (a, b)),
-    )(_logic(_op_type))
+    row(f"logical_{_name}")(logic(_op_type))
 
 
 # --- three operands -------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 # Modules of rows; a name stands in one of them.
-GROUPS: Final = ("elementwise", "shapes", "indexing", "reductions", "layers", "images")
+GROUPS: Final = ("elementwise", "shapes", "indexing", "reductions", "layers", "images", "composed")
 
 
 class Row(NamedTuple):
