@@ -24,6 +24,7 @@ void register_probe(KernelTable& t);
 void register_quant(KernelTable& t);
 void register_quantize(KernelTable& t);
 void register_random(KernelTable& t);
+void register_recurrent(KernelTable& t);
 void register_reduce(KernelTable& t);
 void register_resample(KernelTable& t);
 void register_rope(KernelTable& t);
@@ -59,6 +60,7 @@ void register_all(KernelTable& t) {
   register_pad(t);
   register_pool(t);
   register_random(t);
+  register_recurrent(t);
   register_reduce(t);
   register_resample(t);
   register_sample(t);

@@ -11,6 +11,7 @@ from tallow.errors import ArgumentError, expect
 from tallow.lazy_dataclasses import dataclass
 from tallow.onnx.operators.activations import Activation, activations
 from tallow.onnx.operators.table import operator
+from tallow.ops.recurrent import gru_sequence, lstm_sequence
 from tallow.tensor import Tensor
 
 _Floats = Sequence[float] | None
@@ -32,6 +33,7 @@ class Layer:
     clip: float | None
     option: int  # linear_before_reset of a GRU, input_forget of an LSTM
     size: int
+    usual: bool  # the activations that the operator has by default
 
     def limit(self, x: Tensor) -> Tensor:
         """What an activation is given: bounded where `clip` says so."""
@@ -90,17 +92,36 @@ def run(
     Where a sequence is over (or, in reverse, has not begun), its state stands still and outputs
     are zeros.
     """
-    steps = ops.linear(x, layer.w, layer.input_bias).unbind(0)
-    out: list[Any] = [None] * len(steps)
+    projected = ops.linear(x, layer.w, layer.input_bias)
+    if layer.usual and layer.clip is None and layer.peephole is None:
+        if step is lstm_step and not layer.option:
+            out, h, c = lstm_sequence(
+                projected,
+                layer.r,
+                layer.hidden_bias,
+                state[0],
+                state[1],
+                lengths,
+                reverse,
+                (0, 2, 3, 1),
+            )
+            return out, (h, c)
+        if step is gru_step and layer.option:
+            out, h = gru_sequence(
+                projected, layer.r, layer.hidden_bias, state[0], lengths, reverse, (1, 0, 2)
+            )
+            return out, (h,)
+    steps = projected.unbind(0)
+    outs: list[Any] = [None] * len(steps)
     for t in reversed(range(len(steps))) if reverse else range(len(steps)):
         fresh = step(steps[t], state, layer)
-        out[t] = fresh[0]
+        outs[t] = fresh[0]
         if lengths is not None:
             live = (lengths > t).unsqueeze(1)
-            out[t] = ops.where(live, fresh[0], 0.0)
+            outs[t] = ops.where(live, fresh[0], 0.0)
             fresh = tuple(ops.where(live, new, old) for new, old in zip(fresh, state, strict=True))
         state = fresh
-    return ops.stack(out), state
+    return ops.stack(outs), state
 
 
 def _all(
@@ -119,6 +140,7 @@ def _all(
     given = list(names) if names else [*defaults] * len(ways)
     good = len(given) == each * len(ways)
     expect(good, where, f"{each * len(ways)} activations", given, ArgumentError)
+    usual = [name.lower() for name in given] == [name.lower() for name in defaults] * len(ways)
     acts = activations(where, given, alphas or (), betas or ())
     lengths = None if lengths is None else lengths.to(i64)
     outs, lasts = [], []
@@ -126,16 +148,20 @@ def _all(
         of_input, of_hidden = (None, None) if b is None else b[i].chunk(2)
         layer = Layer(
             w[i], r[i], of_input, of_hidden, None if p is None else p[i],
-            acts[i * each : (i + 1) * each], clip, option, size,
+            acts[i * each : (i + 1) * each], clip, option, size, usual,
         )  # fmt: skip
         state = tuple(x.new_zeros((x.shape[1], size)) if s is None else s[i] for s in states)
         out, last = run(x, state, layer, step, reverse, lengths)
         outs.append(out)
         lasts.append(last)
-    last_states = [ops.stack(list(part)) for part in zip(*lasts, strict=True)]
+    last_states = [
+        part[0].unsqueeze(0) if len(part) == 1 else ops.stack(list(part))
+        for part in zip(*lasts, strict=True)
+    ]
     if layout:  # (batch, time, directions, size) and (batch, directions, size)
         return ops.stack([o.transpose(0, 1) for o in outs], 2), *map(_turned, last_states)
-    return ops.stack(outs, 1), *last_states
+    joined = outs[0].unsqueeze(1) if len(outs) == 1 else ops.stack(outs, 1)
+    return joined, *last_states
 
 
 def _turned(state: Any) -> Any:
