@@ -179,15 +179,43 @@ static void bind_tables(nb::class_<Plan>& c) {
       .def("__len__", [](const Plan& p) { return p.tables().calls.size(); });
 }
 
-// To be compared with others: what has been written since?
-static nb::bytes storage_versions(nb::list arrays) {
-  std::vector<uint64_t> versions;
-  for (const Array* each : arrays_of(arrays)) versions.push_back(each->storage()->version.load());
-  return nb::bytes(versions.data(), versions.size() * sizeof(uint64_t));
+static nb::bytes packed(const std::vector<int64_t>& numbers) {
+  return nb::bytes(numbers.data(), numbers.size() * sizeof(int64_t));
+}
+
+// Of tensors: which array each has and how often it was written, to be compared with another time;
+// and whether one requires a gradient.
+static nb::tuple tensors_state(nb::list tensors) {
+  std::vector<int64_t> state;
+  bool recorded = false;
+  for (nb::handle each : tensors) {
+    const Array* array = array_of(each.ptr());
+    state.push_back(reinterpret_cast<intptr_t>(array));
+    state.push_back(array->storage()->version.load());
+    recorded |= as_tensor(each.ptr())->node != Py_None;
+  }
+  return nb::make_tuple(packed(state), recorded);
+}
+
+// Dtypes, shapes and strides of tensors, None in the place of others.
+static nb::bytes signature(nb::args values) {
+  std::vector<int64_t> parts;
+  for (nb::handle each : values) {
+    if (!is_tensor(each.ptr())) {
+      parts.push_back(each.is_none() ? -1 : -2);
+      continue;
+    }
+    const Array& x = *array_of(each.ptr());
+    parts.push_back(static_cast<int64_t>(x.dtype) << 8 | x.ndim);
+    parts.insert(parts.end(), x.shape, x.shape + x.ndim);
+    parts.insert(parts.end(), x.strides, x.strides + x.ndim);
+  }
+  return packed(parts);
 }
 
 void bind_plan(nb::module_& m) {
-  m.def("storage_versions", &storage_versions);
+  m.def("tensors_state", &tensors_state);
+  m.def("signature", &signature);
   bind_capture(m);
   nb::class_<Plan> c(m, "Plan");
   bind_runs(c);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter, is_
+from operator import attrgetter
 from typing import Any
 
 from tallow import _native
@@ -22,7 +22,6 @@ from tallow.onnx.weights import Weights, WeightTable, with_weights, without_weig
 from tallow.tensor import Tensor
 
 _array = attrgetter("_array")
-_requires_grad = attrgetter("requires_grad")
 
 
 class Model(Module):
@@ -206,9 +205,8 @@ class _Engine:
         self._graph, self._lock, self._stats = graph, model._lock, model.stats
         self._plans, self._rewrites = model._options
         self.inputs = graph.inputs
-        self._weights: list[Tensor] = []
         self._arrays: list[_native.Array] = []
-        self._versions = b""
+        self._state = b""
         self._runner: Runner | None = None
         self._constant: frozenset[int] = frozenset()
 
@@ -217,15 +215,15 @@ class _Engine:
     ) -> list[Any]:
         """The outputs of the program for these weights."""
         tensors = [*parameters.values(), *buffers.values()]
+        state, recorded = _native.tensors_state(tensors)
         if MODE.enabled and (
-            any(map(_requires_grad, parameters.values()))
-            or any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
+            recorded or any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
         ):
             graph = with_weights(self._graph, {**parameters, **buffers})
             return Program(graph).interpret(inputs, [])
         with self._lock:  # plans share the memory of their temporaries
-            if self._runner is None or self._changed(tensors):
-                self._prepare({**parameters, **buffers}, tensors)
+            if self._runner is None or state != self._state:
+                self._prepare({**parameters, **buffers}, tensors, state)
             assert self._runner is not None
             found = self._runner.run(inputs, [])
         return [self._own(value) for value in found]
@@ -236,22 +234,13 @@ class _Engine:
             return value.clone()
         return value
 
-    def _changed(self, tensors: list[Tensor]) -> bool:
-        return (
-            len(tensors) != len(self._weights)
-            or not all(map(is_, tensors, self._weights))
-            or _native.storage_versions(self._arrays) != self._versions
-            or not all(map(is_, map(_array, tensors), self._arrays))
-        )
-
-    def _prepare(self, weights: Mapping[str, Any], tensors: list[Tensor]) -> None:
+    def _prepare(self, weights: Mapping[str, Any], tensors: list[Tensor], state: bytes) -> None:
         graph = optimized(with_weights(self._graph, weights))
         named = {n: v for n, v in graph.constants.items() if isinstance(v, Tensor)}
         self._runner = Runner(
             Program(graph), plans=self._plans, rewrites=self._rewrites, weights=named,
             stats=self._stats,
         )  # fmt: skip
-        self._weights = tensors
-        self._arrays = [*map(_array, tensors)]
-        self._versions = _native.storage_versions(self._arrays)
+        self._state = state
+        self._arrays = [*map(_array, tensors)]  # kept, so that none can have another's place
         self._constant = frozenset(x._array.storage_id for x in named.values())

@@ -58,7 +58,9 @@ class Program:
         made = [self._step(node) for node in graph.nodes]
         self.outputs = tuple(self.places[each.name] for each in graph.outputs)
         self.steps = self._with_frees(made)
-        self.size = len(self.places)
+        self._template: list[Any] = [None] * len(self.places)
+        for place, value in self.constants:
+            self._template[place] = value
         # Set by who runs it: called with the inputs and outer values, gives the outputs.
         self.run: Callable[[list[Any], list[Any]], list[Any]] = self.interpret
 
@@ -107,9 +109,7 @@ class Program:
 
     def values(self, inputs: Sequence[Any], outer: Sequence[Any]) -> list[Any]:
         """The list that steps work on, with what is known before the first."""
-        values: list[Any] = [None] * self.size
-        for place, value in self.constants:
-            values[place] = value
+        values = self._template.copy()
         for place, value in zip(self.inputs, inputs, strict=True):
             values[place] = value
         for place, value in zip(self.captured, outer, strict=True):

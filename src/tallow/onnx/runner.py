@@ -11,7 +11,6 @@ differ from call to call (in a Loop, always), the step is computed between two p
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
 from typing import Any, Final
 
 from tallow import _native
@@ -42,6 +41,9 @@ class _Segment:
     free: tuple[int, ...]
     end: int  # the step after the last
     token: int  # stands for the signature
+    # Of a plan for the whole program: for each output its number among those of the plan, or -1
+    # and what it always is.
+    results: tuple[tuple[int, Any], ...] | None
 
 
 @dataclass(eq=False)
@@ -68,6 +70,9 @@ class Runner:
         self._weights = _used(program, weights or {})
         self._is_body = is_body
         self._live = _live_places(program)
+        # Inputs and outer values have the first places, in their order.
+        self._count_given = len(program.inputs) + len(program.captured)
+        self._given = [place for place in self._live[0] if place < self._count_given]
         self._constant = {place for place, _ in program.constants}
         self._held = _held_storages(program) | {_storage(x) for x in self._weights.values()}
         self.clear()
@@ -93,10 +98,17 @@ class Runner:
         program = self.program
         if not self._plans or not program.steps:
             return program.interpret(inputs, outer)
+        given = [*inputs, *outer]
+        key: Any = (0, _native.signature(*[given[place] for place in self._given]))
+        whole = self._segments.get(key)
+        if whole is not None and whole.results is not None:
+            self._segments.move_to_end(key)
+            self.stats.replayed += 1
+            found = whole.plan.call([given[place]._array for place in whole.inputs])
+            return [wrap(found[i]) if i >= 0 else fixed for i, fixed in whole.results]
         values = program.values(inputs, outer)
         at, count = 0, len(program.steps)
         known: set[int] = set()  # places whose elements count as constants
-        key: Any = (0, *self._signature(self._live[0], values))
         new = False  # a signature without plans was met in this call, and not at its beginning
         while at < count:
             segment = self._segments.get(key)
@@ -146,21 +158,13 @@ class Runner:
         step = self.program.steps[at]
         self.program.execute(step, values)
         known.difference_update(step.outputs)
-        return at + 1, (at + 1, token, *self._signature(step.outputs, values))
+        return at + 1, (
+            at + 1,
+            token,
+            _native.signature(*[values[p] for p in step.outputs if p >= 0]),
+        )
 
     # --- signatures -------------------------------------------------------------------------------
-
-    def _signature(self, places: Iterable[int], values: list[Any]) -> list[Any]:
-        """What calls must have in common to share a plan: all of these values but elements."""
-        parts: list[Any] = []
-        for place in places:
-            value = values[place] if place >= 0 else None
-            if isinstance(value, Tensor):
-                a = value._array
-                parts.append((a.dtype, a.shape, a.strides))
-            else:
-                parts.append(value is None)
-        return parts
 
     def _token(self, key: Any) -> int:
         """A number that stands for a signature, so that those after it stay short."""
@@ -235,7 +239,18 @@ class Runner:
         return _Segment(
             recording.plan, inputs, cloned, tuple(made), tuple(fixed),
             tuple(place for place, _ in fixed), free, end, self._token(key),
+            None if at or cloned else self._results(end, tuple(made), dict(fixed)),
         )  # fmt: skip
+
+    def _results(
+        self, end: int, made: tuple[int, ...], fixed: dict[int, Any]
+    ) -> tuple[tuple[int, Any], ...] | None:
+        """Where a plan for all steps has the outputs; None of one for some."""
+        known = fixed | dict(self.program.constants)
+        outputs = self.program.outputs
+        if end < len(self.program.steps) or not {*outputs} <= known.keys() | {*made}:
+            return None
+        return tuple((made.index(p), None) if p in made else (-1, known[p]) for p in outputs)
 
     def _record(self, at: int, values: list[Any]) -> int:
         """Execute steps while a plan can hold them; gives the first that it cannot."""
