@@ -34,7 +34,7 @@ def eye_like(x: Tensor, *, dtype: int | None = None, k: int = 0) -> Tensor:
     wanted = x.dtype if dtype is None else dtype_of(dtype, "EyeLike")
     rows, columns = x.shape
     found: Tensor = (arange(rows).unsqueeze(1) + k).eq(arange(columns)).to(wanted)
-    return found
+    return found.to(x.device)
 
 
 @operator("Det", since=11)
