@@ -29,6 +29,8 @@ template <class T, class W>
 TL_INLINE W widen(T x) {
   if constexpr (kHalf<T> || kEighth<T>)
     return to_float(x);
+  else if constexpr (__is_same(T, bool8))  // a minimum, which there is in vectors
+    return static_cast<W>(x.byte < 1 ? x.byte : uint8_t{1});
   else
     return static_cast<W>(x);
 }
@@ -170,40 +172,46 @@ Conversion words_of(int width) {
   return f;
 }
 
-LoadFn loader(DType d, ComputeType wide) {
-  switch (d) {
-    case DType::f16:
-      return wide == ComputeType::f32 ? read<f16, float> : nullptr;
-    case DType::bf16:
-      return wide == ComputeType::f32 ? read<bf16, float> : nullptr;
-    case DType::f8e4m3:
-      return wide == ComputeType::f32 ? read<f8e4m3, float> : nullptr;
-    case DType::f8e5m2:
-      return wide == ComputeType::f32 ? read<f8e5m2, float> : nullptr;
-    case DType::complex64:
-      return wide == ComputeType::f32 ? read<float, float> : nullptr;
-    default:
-      break;
-  }
-  if (wide != ComputeType::i64) return nullptr;
+// Integers of 8 and 16 bits, which floats hold exactly, too.
+template <class W>
+LoadFn small_loader(DType d) {
   switch (d) {
     case DType::bool_:
-      return read<bool8, int64_t>;
+      return read<bool8, W>;
     case DType::u8:
-      return read<uint8_t, int64_t>;
+      return read<uint8_t, W>;
     case DType::i8:
-      return read<int8_t, int64_t>;
+      return read<int8_t, W>;
     case DType::i16:
-      return read<int16_t, int64_t>;
+      return read<int16_t, W>;
     case DType::u16:
-      return read<uint16_t, int64_t>;
-    case DType::i32:
-      return read<int32_t, int64_t>;
-    case DType::u32:
-      return read<uint32_t, int64_t>;
+      return read<uint16_t, W>;
     default:
       return nullptr;
   }
+}
+
+LoadFn loader(DType d, ComputeType wide) {
+  if (wide == ComputeType::f32) {
+    switch (d) {
+      case DType::f16:
+        return read<f16, float>;
+      case DType::bf16:
+        return read<bf16, float>;
+      case DType::f8e4m3:
+        return read<f8e4m3, float>;
+      case DType::f8e5m2:
+        return read<f8e5m2, float>;
+      case DType::complex64:
+        return read<float, float>;
+      default:
+        return small_loader<float>(d);
+    }
+  }
+  if (wide != ComputeType::i64) return nullptr;
+  return d == DType::i32   ? read<int32_t, int64_t>
+         : d == DType::u32 ? read<uint32_t, int64_t>
+                           : small_loader<int64_t>(d);
 }
 
 template <class W>
@@ -314,7 +322,10 @@ const char* copy_array(const View& out, const View& x) {
     return nullptr;
   }
   if (is_block(out.dtype) || is_block(x.dtype)) return kNoDtype;
-  ComputeType wide = x.dtype == DType::complex64 ? ComputeType::f32 : compute_type(x.dtype);
+  // Integers of 8 and 16 bits on their way to floats are such at once, without an error.
+  const bool small = bytes_of(x.dtype) <= 2 && is_float(out.dtype) && out.dtype != DType::f64;
+  ComputeType wide =
+      small || x.dtype == DType::complex64 ? ComputeType::f32 : compute_type(x.dtype);
   Conversion forms[] = {writing(out.dtype, wide), reading(x.dtype, wide)};
   if (x.dtype == DType::complex64 && out.dtype == DType::bool_) forms[1].load = read_bool8;
   if (!forms[0].width || !forms[1].width) return kNoDtype;
@@ -323,6 +334,13 @@ const char* copy_array(const View& out, const View& x) {
     parallel_for(x.size(), 16384, [&](int64_t begin, int64_t end, int) {
       forms[0].store(out.data + begin * forms[0].width, forms[0].width,
                      x.data + begin * forms[1].width, end - begin);
+    });
+    return nullptr;
+  }
+  if (forms[0].same && !forms[1].same && out.contiguous() && x.contiguous()) {
+    parallel_for(x.size(), 16384, [&](int64_t begin, int64_t end, int) {
+      forms[1].load(x.data + begin * forms[1].width, forms[1].width,
+                    out.data + begin * forms[0].width, end - begin);
     });
     return nullptr;
   }

@@ -287,3 +287,25 @@ if __name__ == "__main__":
         f"{json.dumps(key)}: {json.dumps(value)}" for key, value in make_golden().items()
     )
     GOLDEN.write_text("{\n" + text + "\n}\n")
+
+
+@pytest.mark.parametrize("target", ["f16", "bf16", "f32", "f64", "f8e4m3"])
+@pytest.mark.parametrize("source", ["bool", "u8", "i8", "u16", "i16"])
+def test_every_small_integer_becomes_a_float(source, target):
+    kind = {"bool": "bool", "u8": "uint8", "i8": "int8", "u16": "uint16", "i16": "int16"}[source]
+    bits = 1 << 8 * np.dtype(kind).itemsize if source != "bool" else 2
+    every = np.arange(bits).astype(kind)
+    if source == "bool":
+        every = np.tile(every, 301)
+    x = tl.from_numpy(every)
+    want = tl.from_numpy(every.astype("float64")).to(target).to("f64").numpy()
+    np.testing.assert_array_equal(x.to(target).to("f64").numpy(), want)
+    pairs = x[: len(every) // 2 * 2].reshape(2, -1)
+    for view, order in (
+        (pairs.t(), want.reshape(2, -1).T),
+        (pairs[:, ::3], want.reshape(2, -1)[:, ::3]),
+    ):
+        np.testing.assert_array_equal(view.to(target).to("f64").numpy(), order)
+    if source == "bool":  # bytes that other libraries call true
+        odd = tl.from_buffer(bytes([0, 2, 255, 1] * 20), "bool", (80,))
+        np.testing.assert_array_equal(odd.to(target).to("f32").numpy(), [0, 1, 1, 1] * 20)

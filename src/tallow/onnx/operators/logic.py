@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tallow import ops
@@ -11,13 +12,32 @@ from tallow.onnx.operators.table import operator
 from tallow.tensor import Tensor
 
 for _name, _since, _function in (
-    ("And", 7, ops.logical_and), ("Or", 7, ops.logical_or), ("Xor", 7, ops.logical_xor),
-    ("Not", 1, ops.logical_not), ("Greater", 7, ops.gt), ("GreaterOrEqual", 12, ops.ge),
+    ("Greater", 7, ops.gt), ("GreaterOrEqual", 12, ops.ge),
     ("Less", 7, ops.lt), ("LessOrEqual", 12, ops.le), ("BitwiseAnd", 18, ops.bitwise_and),
     ("BitwiseOr", 18, ops.bitwise_or), ("BitwiseXor", 18, ops.bitwise_xor),
     ("BitwiseNot", 18, ops.bitwise_not),
 ):  # fmt: skip
     operator(_name, since=_since)(_function)
+
+
+def _of_bools(name: str, bits: Callable[..., Tensor]) -> None:
+    """The row of an operator of two bools, by that of their bits, which kernels take many of."""
+
+    @operator(name, since=7)
+    def both(a: Tensor, b: Tensor) -> Tensor:
+        expect(a.dtype.kind == b.dtype.kind == "b", name, "bools", f"{a.dtype}, {b.dtype}")
+        return bits(a, b)
+
+
+for _name, _bits in (("And", ops.bitwise_and), ("Or", ops.bitwise_or), ("Xor", ops.bitwise_xor)):
+    _of_bools(_name, _bits)
+
+
+@operator("Not")
+def logical_not(x: Tensor) -> Tensor:
+    """Whether elements are false."""
+    expect(x.dtype.kind == "b", "Not", "bools", x.dtype)
+    return ops.bitwise_xor(x, True)
 
 
 @operator("Equal", since=7, host=True)

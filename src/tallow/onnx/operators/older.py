@@ -28,7 +28,7 @@ def _register(name: str, function: Any) -> None:
 
 for _name, _function in (
     ("Add", ops.add), ("Sub", ops.sub), ("Mul", ops.mul), ("Div", div), ("Pow", power),
-    ("And", ops.logical_and), ("Or", ops.logical_or), ("Xor", ops.logical_xor), ("Equal", equal),
+    ("And", ops.bitwise_and), ("Or", ops.bitwise_or), ("Xor", ops.bitwise_xor), ("Equal", equal),
     ("Greater", ops.gt), ("Less", ops.lt),
 ):  # fmt: skip
     _register(_name, _function)
