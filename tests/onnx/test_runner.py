@@ -86,3 +86,46 @@ def test_a_constant_that_a_loop_gives_may_be_what_it_carries():
         given = [tl.tensor(count), tl.tensor(True), tl.tensor([5.0])]
         want = [[6.0], *[[2.0]] * (count - 1)]
         assert numbers(run(given, [])) == [[1.0], want]
+
+
+def test_views_that_share_memory_keep_their_strides_in_later_calls():
+    """Two parts of one tensor: the second is copied for the plan, at each replay too."""
+    run = runner(graph([node("Add", "a a", "c"), node("Add", "b b", "d")], "a b", "c d")).run
+    whole = tl.arange(12, dtype=tl.f32).reshape(3, 4)
+    for _ in range(4):
+        assert numbers(run([whole[:, :2], whole[:, 2:]], [])) == [
+            (whole[:, :2] * 2).tolist(),
+            (whole[:, 2:] * 2).tolist(),
+        ]
+
+
+def backwards():
+    given = {"s": tl.tensor([-1]), "e": tl.tensor([-(2**62)]), "x": tl.tensor([0])}
+    return node("Slice", "a s e x s", "b"), given
+
+
+def test_a_reversed_tensor_may_begin_a_plan():
+    """A step that no plan holds lies between: the next plan begins with a negative stride."""
+    cut, constants = backwards()
+    steps = [cut, node("NonZero", "a", "k"), node("Add", "b b", "c"), node("Relu", "c", "d")]
+    run = runner(graph(steps, "a", "k d", constants)).run
+    x = tl.tensor([1.0, 0.0, 3.0])
+    for _ in range(4):
+        assert numbers(run([x], [])) == [[[0, 2]], [6.0, 0.0, 2.0]]
+
+
+def test_a_capture_that_fails_leaves_the_values_as_they_were():
+    cut, constants = backwards()
+    steps = [
+        node("NonZero", "a", "k"),
+        cut,
+        node("NonZero", "b", "l"),
+        node("Add", "b a", "c"),
+        node("Relu", "c", "d"),
+    ]
+    run = runner(graph(steps, "a", "k l d", constants)).run
+    for x in ([1.0, 0.0, 3.0], [1.0, 2.0, 3.0], [0.0, 0.0, 3.0]):
+        a = tl.tensor(x)
+        for _ in range(4):
+            last = run([a], [])[2].tolist()
+            assert last == [p + q for p, q in zip(x, x[::-1], strict=True)]

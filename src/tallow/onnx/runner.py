@@ -208,8 +208,9 @@ class Runner:
     def _capture(self, at: int, values: list[Any], known: set[int], key: Any) -> _Segment | None:
         """Capture from step `at` on, computing these steps too; None if not even one can be."""
         program = self.program
-        inputs, cloned = self._inputs(at, values, known)
         work = values.copy()
+        inputs, cloned = self._inputs(at, work, known)
+        examples = [work[place] for place in inputs]
         end = at
         fixed: list[tuple[int, Any]] = []
         made: list[int] = []
@@ -228,9 +229,8 @@ class Runner:
 
         beside = next((s.plan for s in self._segments.values() if s is not None), None)
         recording = Recording(
-            steps, [values[place] for place in inputs], self._weights,
-            beside=beside, rewrites=self._rewrites,
-        )  # fmt: skip
+            steps, examples, self._weights, beside=beside, rewrites=self._rewrites
+        )
         if end == at:
             return None
         self.stats.captured += 1
@@ -282,9 +282,10 @@ class Runner:
     def _inputs(
         self, at: int, values: list[Any], known: set[int]
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The tensors that a plan from here on takes, and which of them got memory of their own.
+        """The tensors that a plan from here on takes, and those whose strides a copy changed.
 
-        What shares it now (two inputs, an input and a weight) need not at the next call.
+        Each is given memory of its own: what shares it now (two inputs, an input and a weight) need
+        not at the next call. None has a negative stride, which plans cannot take.
         """
         found: list[int] = []
         cloned: list[int] = []
@@ -293,9 +294,11 @@ class Runner:
             value = values[place]
             if not isinstance(value, Tensor) or place in known:
                 continue
-            if _storage(value) in storages:
+            strides = value._array.strides
+            if _storage(value) in storages or min(strides, default=0) < 0:
                 values[place] = value = value.clone()
-                cloned.append(place)
+                if value._array.strides != strides:
+                    cloned.append(place)
             storages.add(_storage(value))
             found.append(place)
         return tuple(found), tuple(cloned)
