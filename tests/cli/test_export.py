@@ -69,3 +69,42 @@ def test_what_cannot_be_exported(model, words, said, tmp_path, capsys):
     assert said in error
     assert "Traceback" not in error
     assert not list(tmp_path.iterdir())
+
+
+ONNX = {
+    TINY: ("input_ids [batch, length]", ["logits"]),
+    TASKS / "sentences": ("attention_mask [batch, length]", ["last_hidden_state", "pooler_output"]),
+    TASKS / "texts": ("input_ids [batch, length]", ["logits"]),
+    TASKS / "images": ("pixel_values [batch, 3, ", ["logits"]),
+}
+
+
+@pytest.mark.parametrize("model", ONNX, ids=lambda path: path.name)
+def test_each_kind_of_model_as_an_onnx_graph(model, tmp_path, capsys):
+    out = tmp_path / "x.onnx"
+    assert main(["export", str(model), str(out), "--opset", "21"]) == 0
+    said, outputs = ONNX[model]
+    assert said in capsys.readouterr().err
+    loaded = tl.onnx.load(out)
+    assert loaded.opsets == {"": 21}
+    assert [each.name for each in loaded.outputs] == outputs
+    opened = tl.models.load(model, activations="float")
+    from tallow.onnx.exporter.examples import example_inputs
+
+    inputs = {name: x[:1] for name, x in example_inputs(opened)[0].items()}
+    with tl.inference_mode():
+        wanted = opened(**inputs)
+    for name, got in loaded.run(inputs).items():
+        scale = wanted[name].abs().max().item()
+        assert tl.allclose(got, wanted[name], rtol=1e-4, atol=1e-4 * max(1.0, scale))
+
+
+def test_onnx_of_what_cannot_be_written(tmp_path, capsys):
+    for words, said in (
+        (["x.tlw", "--onnx", "--opset", "5"], "an opset of 17 to 21, got 5"),
+        (["x.onnx", "--image-size", "12"], "expected HEIGHTxWIDTH as 224x224, got '12'"),
+        (["no/x.onnx"], "expected a file in a folder that is there"),
+    ):
+        assert main(["export", str(TASKS / "images"), str(tmp_path / words[0]), *words[1:]]) > 0
+        assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -80,6 +80,7 @@ def export(
     output_names: Sequence[str] | None = None,
     dynamic: Mapping[str, Mapping[int, str]] | None = None,
     sizes: Mapping[str, Sequence[int]] | None = None,
+    dequantize: bool = False,
     external_data: bool | str = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
@@ -90,8 +91,9 @@ def export(
     may have any length: `{"input_ids": {0: "batch", 1: "length"}}`; axes of one name have one
     length. The module is called at three `sizes` of each, small ones unless given, with the
     examples repeated and turned; all other lengths are fixed. Weights are initialisers under their
-    names; `external_data` puts them into `<path>.data` (True; "auto": from 2 GB on).
-    `progress(done, size)` is told of the bytes that are written.
+    names. Those of q8_0, q5_0 and q4_0 stay blocks with `opset` 21; other quantised ones, and all
+    with `dequantize`, become floats. `external_data` puts weights into `<path>.data` (True; "auto":
+    from 2 GB on). `progress(done, size)` is told of the bytes that are written.
 
     Raises:
         ArgumentError: examples, names or axes do not fit together.
@@ -102,5 +104,6 @@ def export(
 
     return write(
         module, examples, path, opset=opset, input_names=input_names, output_names=output_names,
-        dynamic=dynamic, sizes=sizes, external_data=external_data, progress=progress,
+        dynamic=dynamic, sizes=sizes, dequantize=dequantize, external_data=external_data,
+        progress=progress,
     )  # fmt: skip

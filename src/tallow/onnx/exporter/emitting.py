@@ -9,6 +9,7 @@ from tallow.dtype import DType, as_dtype, i64
 from tallow.errors import ModelError
 from tallow.factories import tensor
 from tallow.formats.onnx import Graph, Node, ValueInfo, ValueType
+from tallow.formats.onnx.tensors import StoredTensor
 from tallow.formats.onnx.types import OF_DTYPE
 from tallow.formats.onnx.writing import stored
 from tallow.onnx.exporter.constants import affine
@@ -20,12 +21,15 @@ Name = str
 
 
 class Emitter:
-    """The graph that rows write to; `opset` is that of ai.onnx."""
+    """The graph that rows write to.
 
-    def __init__(self, opset: int, fit: Fit | None) -> None:
-        self.opset = opset
+    `opset` is that of ai.onnx; `dequantize` asks for floats in the place of quantised weights.
+    """
+
+    def __init__(self, opset: int, fit: Fit | None, dequantize: bool = False) -> None:
+        self.opset, self.dequantize = opset, dequantize
         self.nodes: list[Node] = []
-        self.initializers: dict[Name, Tensor] = {}
+        self.initializers: dict[Name, Tensor | StoredTensor] = {}
         self.scope = ""
         self._fit = fit
         self._names: dict[Value, Name] = {}
@@ -228,7 +232,11 @@ class Emitter:
                 continue
             needed.update(node.inputs)
             kept.append(node)
-        weights = {n: stored(n, x) for n, x in self.initializers.items() if n in needed}
+        weights = {
+            n: stored(n, x) if isinstance(x, Tensor) else x
+            for n, x in self.initializers.items()
+            if n in needed
+        }
         return Graph(name, kept[::-1], list(inputs), list(outputs), weights)
 
 

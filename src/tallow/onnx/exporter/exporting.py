@@ -42,6 +42,7 @@ def export(
     output_names: Sequence[str] | None = None,
     dynamic: Dynamic | None = None,
     sizes: Mapping[str, Sequence[int]] | None = None,
+    dequantize: bool = False,
     external_data: bool | str = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
@@ -60,7 +61,8 @@ def export(
     finally:
         module.train(was_training)
     program = merge(traces)
-    graph = _Writing(program, opset, fit, axes, points).graph(module, output_names)
+    emitter = Emitter(opset, fit, dequantize)
+    graph = _Writing(program, emitter, axes, points).graph(module, output_names)
     model = OnnxModel(
         graph, {"": opset}, producer=f"tallow {__version__}", metadata=_metadata(module)
     )
@@ -193,11 +195,10 @@ class _Writing:
     """Writes the steps of a program by their rows."""
 
     def __init__(
-        self, program: Program, opset: int, fit: Fit | None, axes: dict[str, dict[int, str]],
+        self, program: Program, emitter: Emitter, axes: dict[str, dict[int, str]],
         points: list[dict[str, int]],
     ) -> None:  # fmt: skip
-        self._program = program
-        self._g = Emitter(opset, fit)
+        self._program, self._g = program, emitter
         self._axes = axes
         names = dict.fromkeys(itertools.chain.from_iterable(a.values() for a in axes.values()))
         self._lengths = {tuple(p[name] for p in points): name for name in names}
