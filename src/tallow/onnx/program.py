@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from tallow import _native
@@ -228,6 +229,7 @@ def _where(node: Node) -> str:
     return f"node {node.name!r} ({node.op_type})" if node.name else node.op_type
 
 
+@cache
 def _keywords(row: Row) -> Mapping[str, Any]:
     return inspect.signature(row.function).parameters
 

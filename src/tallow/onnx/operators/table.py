@@ -52,7 +52,9 @@ class Row:
         return _again, (self.domain, self.op_type, self.since)
 
 
-_ROWS: dict[tuple[str, str], list[Row]] = {}
+_Rows = dict[tuple[str, str], list[Row]]
+_ROWS: _Rows = {}
+_OWN: _Rows = {}  # of programs: they come before ours
 
 
 def operator(
@@ -66,10 +68,33 @@ def operator(
     capture: bool = True,
 ) -> Callable[[Function], Function]:
     """Decorate a function as the row of an operator; stack it for several operators."""
+    return _adding(_ROWS, op_type, since, until, domain, frozenset(reads), host, capture)
 
+
+def own_operator(
+    op_type: str,
+    since: int = 1,
+    until: int = LAST_OPSET,
+    *,
+    domain: str = "",
+    reads: Iterable[str] = (),
+    host: bool = False,
+    capture: bool = True,
+) -> Callable[[Function], Function]:
+    """Decorate a function as a program's own row of an operator; stack it for several operators.
+
+    It takes the place of Tallow's row, if there is one, in graphs that are loaded after that.
+    """
+    return _adding(_OWN, op_type, since, until, domain, frozenset(reads), host, capture)
+
+
+def _adding(
+    table: _Rows, op_type: str, since: int, until: int, domain: str, reads: frozenset[str],
+    host: bool, capture: bool,
+) -> Callable[[Function], Function]:  # fmt: skip
     def add(function: Function) -> Function:
-        row = _row(function, op_type, since, until, domain, frozenset(reads), host, capture)
-        rows = _ROWS.setdefault((domain, op_type), [])
+        row = _row(function, op_type, since, until, domain, reads, host, capture)
+        rows = table.setdefault((domain, op_type), [])
         for other in rows:
             if row.since <= other.until and other.since <= row.until:
                 raise ArgumentError(
@@ -105,14 +130,17 @@ def _row(
 
 def find(domain: str, op_type: str, opset: int) -> Row | None:
     """The row for an operator at an opset of its domain, or None."""
-    for row in _ROWS.get((domain, op_type), ()):
-        if row.since <= opset <= row.until:
-            return row
+    for each in (_OWN, _ROWS):
+        for row in each.get((domain, op_type), ()):
+            if row.since <= opset <= row.until:
+                return row
     return None
 
 
 def _again(domain: str, op_type: str, opset: int) -> Row:
-    row = find(domain, op_type, opset)
+    from tallow.onnx import operators
+
+    row = operators.find(domain, op_type, opset)
     if row is None:
         kind = f"{domain or 'ai.onnx'}.{op_type} of opset {opset}"
         raise ModelError(f"unpickle: expected that {kind} is registered, got no row")
@@ -121,9 +149,9 @@ def _again(domain: str, op_type: str, opset: int) -> Row:
 
 def rows() -> list[Row]:
     """All rows, in the order in which they were registered."""
-    return [row for each in _ROWS.values() for row in each]
+    return [row for table in (_OWN, _ROWS) for each in table.values() for row in each]
 
 
 def forget(domain: str, op_type: str) -> list[Row]:
-    """Take the rows of an operator out of the table: for tests, and to replace them."""
-    return _ROWS.pop((domain, op_type), [])
+    """Take the rows that a program has registered for an operator out of the table."""
+    return _OWN.pop((domain, op_type), [])
