@@ -211,7 +211,7 @@ const char* reduce_columns(const Loops& loops, Axes& axes, const Finalize& final
   return nullptr;
 }
 
-// --- sums of short rows of floats
+// --- sums and extremes of short rows of floats
 
 inline constexpr int64_t kShortRow = 256;  // elements: lanes keep their digits until the end
 
@@ -245,7 +245,25 @@ TL_INLINE double short_row(const float* p, int64_t n, vi rest) {
   return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-void sum_short_rows(const Axes& axes, const View& out, double divisor) {
+// The largest or smallest of p[0 … n); NaN where there is one.
+template <bool kMax>
+TL_INLINE float short_extreme(const float* p, int64_t n, vi rest) {
+  const vf none = splat(kMax ? -__builtin_inff() : __builtin_inff());
+  vf best = none;
+  vi odd{};
+  auto step = [&](vf x) {
+    odd |= x != x;
+    best = kMax ? max(best, x) : min(best, x);
+  };
+  for (; n >= kLanes; n -= kLanes, p += kLanes) step(load(p));
+  if (n > 0) step(select(rest, load_masked(p, rest), none));
+  if (any(odd)) return __builtin_nanf("");
+  return kMax ? -least_lane(-best) : least_lane(best);
+}
+
+// row(p, n, rest) of each row.
+template <class Row>
+void by_short_rows(const Axes& axes, const View& out, const Row& row) {
   const int64_t n = axes.reduced.count;
   const float* x = reinterpret_cast<const float*>(axes.data);
   const vi rest = lanes_between(0, n % kLanes);
@@ -258,10 +276,8 @@ void sum_short_rows(const Axes& axes, const View& out, double divisor) {
       const int64_t some = count < end - i ? count : end - i;
       const float* from = x + kept.offset[1] + first * line.strides[1];
       float* to = out.ptr<float>() + kept.offset[0] + first * line.strides[0];
-      for (int64_t j = 0; j < some; ++j, from += line.strides[1], to += line.strides[0]) {
-        const double total = short_row(from, n, rest);
-        *to = static_cast<float>(divisor != 0 ? total / divisor : total);
-      }
+      for (int64_t j = 0; j < some; ++j, from += line.strides[1], to += line.strides[0])
+        *to = row(from, n, rest);
       i += some;
     }
   });
@@ -311,8 +327,12 @@ const char* reduce(const Arg* args, int) {
                        axes.kept.shape[near] >= kLanes && reduced > 1 &&
                        !(far >= 0 && axes.reduced.strides[0][far] == 1);
   if (columns) return reduce_columns(loops, axes, finalize);
-  if ((kind == Kind::sum || kind == Kind::mean) && short_rows(axes, out, x)) {
-    sum_short_rows(axes, out, divisor);
+  if (kind != Kind::prod && short_rows(axes, out, x)) {
+    by_short_rows(axes, out, [divisor](const float* p, int64_t n, vi rest) {
+      if (kOrder) return short_extreme<kind == Kind::amax>(p, n, rest);
+      const double total = short_row(p, n, rest);
+      return static_cast<float>(divisor != 0 ? total / divisor : total);
+    });
     return nullptr;
   }
   return reduce_runs(loops, axes, finalize);

@@ -34,6 +34,9 @@ TL_INLINE int64_t find_value(const T* p, int64_t stride, int64_t n, Value<T> bes
           (load_lanes<L>(p + i + 2 * w) == best) | (load_lanes<L>(p + i + 3 * w) == best);
       if (any_lane(near | far)) break;
     }
+    for (; i + w <= n; i += w) {
+      if (any_lane(load_lanes<L>(p + i) == best)) break;
+    }
   }
   for (; i < n; ++i) {
     const L x = value(p[i * stride]);

@@ -1,4 +1,4 @@
-"""Means and sums of planes, whose kernels take short rows of floats another way than long ones."""
+"""Means, sums and extremes of planes; kernels take short rows of floats another way than long."""
 
 import numpy as np
 import pytest
@@ -49,3 +49,22 @@ def test_adaptive_averages_of_numbers_and_lists_agree(size):
 def test_adaptive_averages_refuse_sizes_that_are_none(size):
     with pytest.raises(tl.errors.TallowError):
         F.adaptive_avg_pool2d(tl.zeros(1, 2, 4, 4), size)
+
+
+@pytest.mark.parametrize("special", [(), (np.nan,), (np.inf, -np.inf)], ids=str)
+@pytest.mark.parametrize("n", [1, 3, 15, 16, 17, 33, 63, 64, 65, 80, 129, 255, 256, 257])
+def test_extremes_of_short_rows_and_their_places(n, special):
+    rng = np.random.default_rng(n)
+    x = rng.standard_normal((5, n)).astype("float32")
+    for row, value in enumerate(special):
+        x[row + 1, rng.integers(n)] = value
+    x[4] = -np.inf
+    t = tl.from_numpy(x)
+    np.testing.assert_array_equal(t.amax(1).numpy(), x.max(1))
+    np.testing.assert_array_equal(t.amin(1, True).numpy(), x.min(1, keepdims=True))
+    np.testing.assert_array_equal(t.argmax(1).numpy(), x.argmax(1))
+    np.testing.assert_array_equal(t.argmin(1).numpy(), x.argmin(1))
+    several = t.reshape(5, 1, n).expand(5, 3, n)
+    np.testing.assert_array_equal(several.amax(2).numpy(), np.repeat(x.max(1)[:, None], 3, 1))
+    whole = (rng.integers(-9, 9, (4, n))).astype("int8")
+    np.testing.assert_array_equal(tl.from_numpy(whole).argmax(1).numpy(), whole.argmax(1))
