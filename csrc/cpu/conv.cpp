@@ -1,5 +1,6 @@
 // Convolution over 1 to 3 axes and its two gradients: "conv", "conv_input_grad" (also the
 // transposed convolution) and "conv_weight_grad".
+#include "conv_linear.h"
 #include "conv_planes.h"
 #include "gemm_linear.h"
 
@@ -7,6 +8,7 @@ namespace tl::TL_ISA {
 
 const char* convolve(const Conv& v) {
   if (v.out.size() == 0) return nullptr;
+  if (is_linear(v)) return conv_as_linear(v);
   if (v.transformed)
     return winograd_computes(v) ? winograd(v) : "conv_transformed: expected 3 x 3 and stride 1";
   if (depthwise_fits(v)) return depthwise(v);

@@ -59,6 +59,20 @@ def test_a_convolution_takes_residual_and_activation(shape, act, batch):
     assert check(lambda x, y: act(conv(x)) + y, x, y, rewrites=CONV) == ["conv_act", "add"]
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("side", [1, 5])
+def test_a_convolution_of_whole_images_takes_residual_and_activation(side, act, batch):
+    weight, bias, x = draw(16, 8, side, side), draw(16), draw(batch, 8, side, side)
+    y, act = draw(batch, 16, 1, 1), ACTS[act]
+    for b in (bias, None):
+        assert check(lambda x, y, b=b: act(F.conv2d(x, weight, b) + y), x, y, rewrites=CONV) == [
+            "conv_act"
+        ]
+        want = act(x.reshape(batch, -1) @ weight.reshape(16, -1).T + (0 if b is None else b))
+        assert (act(F.conv2d(x, weight, b)).reshape(batch, 16) - want).abs().max().item() < 1e-4
+
+
 def test_a_sum_of_two_convolutions_is_the_end_of_one():
     weight = draw(8, 8, 3, 3)
 
