@@ -153,8 +153,10 @@ def shape_mismatch(wanted: Param, shape: tuple[int, ...]) -> str | None:
 
 
 def _expected(module: Module, key: str, prefix: str, names: set[str]) -> bool:
-    name, dot, _ = key[len(prefix) :].partition(".")
-    return not key.startswith(prefix) or name in (module._modules if dot else names)
+    own = key[len(prefix) :]
+    name, dot, _ = own.partition(".")
+    # The names of some files have dots.
+    return not key.startswith(prefix) or own in names or (bool(dot) and name in module._modules)
 
 
 def _shapes(module: Module) -> dict[str, tuple[int, ...]]:

@@ -11,6 +11,7 @@ from tallow import _native
 from tallow.autograd.mode import MODE
 from tallow.errors import ArgumentError, ShapeError, TallowError, expect
 from tallow.formats.onnx import OnnxFile, ValueInfo
+from tallow.nn.attributes import TABLES
 from tallow.nn.module import Module
 from tallow.nn.parameter import Buffer, Parameter
 from tallow.onnx.graph import Graph
@@ -162,8 +163,11 @@ class Model(Module):
     # --- as a module ------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.__dict__ and name not in ("_parameters", "_buffers", "_modules"):
-            self.__dict__[name] = value  # its own, whatever its weights are called
+        own = self.__dict__
+        if isinstance(value, Tensor) and name in own.get("_buffers", ()):
+            own["_buffers"][name] = value
+        elif name in own and not isinstance(value, Tensor) and name not in TABLES:
+            own[name] = value  # the model's, whatever its weights are called
         else:
             super().__setattr__(name, value)
 
