@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tallow.formats.onnx import ValueInfo
@@ -36,6 +37,17 @@ class Node:
             self.op_type, self.domain, self.name, inputs, self.outputs, self.attributes, self.row,
             self.opset,
         )  # fmt: skip
+
+    def with_graphs(self, change: Callable[[str, Graph], Graph]) -> Node:
+        """The node with other sub-graphs: `change` makes them of an attribute's name and graph."""
+        if not self.graphs():
+            return self
+        made = self.with_inputs(self.inputs)
+        made.attributes = {
+            name: change(name, value) if isinstance(value, Graph) else value
+            for name, value in self.attributes.items()
+        }
+        return made
 
     def graphs(self) -> list[Graph]:
         """The sub-graphs among the attributes."""

@@ -9,7 +9,8 @@ from typing import Any
 
 from tallow import _native
 from tallow.autograd.mode import MODE
-from tallow.errors import ArgumentError, ShapeError, TallowError, expect
+from tallow.dtype import DType, as_dtype, f32
+from tallow.errors import ArgumentError, DTypeError, ShapeError, TallowError, expect
 from tallow.formats.onnx import OnnxFile, ValueInfo
 from tallow.nn.attributes import TABLES
 from tallow.nn.module import Module
@@ -19,7 +20,7 @@ from tallow.onnx.passes import optimized
 from tallow.onnx.program import Program
 from tallow.onnx.runner import Runner, RunStats
 from tallow.onnx.signature import bind, two_lengths
-from tallow.onnx.weights import Weights, WeightTable, with_weights, without_weights
+from tallow.onnx.weights import Weights, WeightTable, quantizable, with_weights, without_weights
 from tallow.tensor import Tensor
 
 _array = attrgetter("_array")
@@ -52,6 +53,7 @@ class Model(Module):
         ]
         self._graph, weights = without_weights(graph)
         self._options: tuple[bool, Any] = (plans, rewrites)
+        self._exact = False  # of activations, where weights are quantised
         self.training = False
         self.stats = RunStats()
         self._begin({}, {})
@@ -138,6 +140,44 @@ class Model(Module):
         graph = with_weights(self._graph, self.weights)
         return inferred(graph, lengths or {}, known)
 
+    def quantize(
+        self, dtype: DType | str = "q8_0", names: Iterable[str] | None = None, *,
+        activations: str = "int8",
+    ) -> list[str]:  # fmt: skip
+        """Quantise the matrices of MatMul and Gemm to blocks, in place; gives their names.
+
+        All of them, or those in `names`. A MatMul's (k, n) stands as (n, k), in rows of blocks.
+        What other operators use too, or what blocks do not divide, stays as it is. `activations`
+        are "int8" (rounded to blocks as well, faster) or "float".
+
+        Raises:
+            ArgumentError: one of `names` is no such matrix.
+            DTypeError: `dtype` has no blocks.
+        """
+        kind = as_dtype(dtype)
+        expect(kind.is_quantized, "quantize", "a dtype of blocks", kind.name, DTypeError)
+        known = ("int8", "float")
+        expect(activations in known, "quantize", f"activations of {known}", activations,
+               ArgumentError)  # fmt: skip
+        found = {
+            weight.name: transposed
+            for weight, transposed in quantizable(self._graph)
+            if weight.dtype.name in ("f32", "f16", "bf16")
+            and weight.shape[0 if transposed else 1] % kind.block == 0
+            and not self.weights[weight.name].dtype.is_quantized
+        }
+        lost = [name for name in names or () if name not in found]
+        expect(not lost, "quantize", f"matrices of MatMul or Gemm, of {[*found]}", lost,
+               ArgumentError)  # fmt: skip
+        chosen = [*found] if names is None else [*names]
+        for name in chosen:
+            value = self.weights[name].detach().to(f32)
+            value = value.transpose(0, 1).contiguous() if found[name] else value
+            self.weights[name] = value.to(kind)
+        self._exact = activations == "float"
+        self._engines.clear()
+        return chosen
+
     def _call(self, where: str, given: Mapping[str, Any], *, strict: bool = True) -> list[Any]:
         more = tuple(each.name for each in self.optional_inputs if each.name in given)
         with self._lock:
@@ -208,6 +248,7 @@ class _Engine:
         """`graph` has a `Weight` in the place of each weight."""
         self._graph, self._lock, self._stats = graph, model._lock, model.stats
         self._plans, self._rewrites = model._options
+        self._exact = model._exact
         self.inputs = graph.inputs
         self._arrays: list[_native.Array] = []
         self._state = b""
@@ -223,7 +264,7 @@ class _Engine:
         if MODE.enabled and (
             recorded or any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
         ):
-            graph = with_weights(self._graph, {**parameters, **buffers})
+            graph = self._with({**parameters, **buffers})
             return Program(graph).interpret(inputs, [])
         with self._lock:  # plans share the memory of their temporaries
             if self._runner is None or state != self._state:
@@ -232,6 +273,9 @@ class _Engine:
             found = self._runner.run(inputs, [])
         return [self._own(value) for value in found]
 
+    def _with(self, weights: Mapping[str, Any]) -> Graph:
+        return with_weights(self._graph, weights, exact=self._exact)
+
     def _own(self, value: Any) -> Any:
         """An output that may be written: no memory of constants."""
         if isinstance(value, Tensor) and value._array.storage_id in self._constant:
@@ -239,7 +283,7 @@ class _Engine:
         return value
 
     def _prepare(self, weights: Mapping[str, Any], tensors: list[Tensor], state: bytes) -> None:
-        graph = optimized(with_weights(self._graph, weights))
+        graph = optimized(self._with(weights))
         named = {n: v for n, v in graph.constants.items() if isinstance(v, Tensor)}
         self._runner = Runner(
             Program(graph), plans=self._plans, rewrites=self._rewrites, weights=named,

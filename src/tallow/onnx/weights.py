@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tallow.dtype import DType
-from tallow.errors import ArgumentError, DTypeError, expect
+from tallow.errors import ArgumentError, DTypeError, ModelError, expect
 from tallow.nn.attributes import MemberDict
 from tallow.nn.parameter import Buffer, Parameter
-from tallow.onnx.graph import Graph, Node
+from tallow.onnx.graph import Graph
+from tallow.onnx.passes.quantizing import product_weights, with_linear
 from tallow.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -17,66 +18,76 @@ if TYPE_CHECKING:
 
 
 class Weight(NamedTuple):
-    """What stands among a graph's constants for a weight: its name, and the file's dtype."""
+    """What stands among a graph's constants for a weight: its name, its dtype and shape there."""
 
     name: str
     dtype: DType
+    shape: tuple[int, ...]
 
 
 def without_weights(graph: Graph) -> tuple[Graph, dict[str, Tensor]]:
-    """The graph with a `Weight` for each constant tensor, those of sub-graphs too, and these.
-
-    Names are those of the file; a second one of the same name is called after its sub-graph.
-    """
+    """The graph with a `Weight` for each constant tensor, those of sub-graphs too, and these."""
     weights: dict[str, Tensor] = {}
 
-    def outline(graph: Graph, prefix: str) -> Graph:
+    def outline(graph: Graph) -> Graph:
         constants = dict(graph.constants)
         for name, value in graph.constants.items():
             if isinstance(value, Tensor):
-                own = name if name not in weights else f"{prefix}{name}"
-                weights[own] = value
-                constants[name] = Weight(own, value.dtype)
-        nodes = [
-            _with_graphs(node, lambda a, g, n=node: outline(g, f"{prefix}{_called(n)}/{a}/"))
-            for node in graph.nodes
-        ]
+                weights[name] = value
+                constants[name] = Weight(name, value.dtype, tuple(value.shape))
+        nodes = [node.with_graphs(lambda _, inner: outline(inner)) for node in graph.nodes]
         return Graph(graph.name, nodes, graph.inputs, graph.outputs, constants)
 
-    return outline(graph, ""), weights
+    return outline(graph), weights
 
 
-def with_weights(graph: Graph, weights: Mapping[str, Tensor]) -> Graph:
+def with_weights(graph: Graph, weights: Mapping[str, Tensor], *, exact: bool = False) -> Graph:
     """A graph of `without_weights` with weights in their places, each in the file's dtype.
 
-    A weight of another dtype (after `model.to(f16)`, or quantised) is converted: operators of the
-    standard are typed.
+    A weight of another dtype (after `model.to(f16)`) is converted: operators of the standard are
+    typed. Block-quantised ones of products stay as they are: the products are linear layers then.
+
+    Raises:
+        ModelError: a block-quantised weight has another shape than its products need.
     """
-    constants = dict(graph.constants)
-    for name, value in constants.items():
-        if isinstance(value, Weight):
-            given = weights[value.name]
-            constants[name] = given if given.dtype is value.dtype else given.to(value.dtype)
-    nodes = [_with_graphs(node, lambda _, g: with_weights(g, weights)) for node in graph.nodes]
+    own = _weights_of(graph)
+    blocks = any(weights[v.name].dtype.is_quantized for v in own.values())
+    ways = product_weights(graph, {n: v.shape for n, v in own.items()}) if blocks else {}
+    tensors = {}
+    for name, value in own.items():
+        given = weights[value.name]
+        if name in ways and given.dtype.is_quantized:
+            wanted = value.shape[::-1] if ways[name] else value.shape
+            if tuple(given.shape) != wanted:
+                got = tuple(given.shape)
+                raise ModelError(f"weight {value.name!r}: expected {wanted} in blocks, got {got}")
+            tensors[name] = given
+        else:
+            tensors[name] = given if given.dtype is value.dtype else given.to(value.dtype)
+    made = _filled(graph, tensors)
+    return with_linear(made, tensors, exact) if blocks else made
+
+
+def _filled(graph: Graph, tensors: Mapping[str, Tensor]) -> Graph:
+    constants = {n: tensors[n] if isinstance(v, Weight) else v for n, v in graph.constants.items()}
+    nodes = [node.with_graphs(lambda _, inner: _filled(inner, tensors)) for node in graph.nodes]
     return Graph(graph.name, nodes, graph.inputs, graph.outputs, constants)
 
 
-def _called(node: Node) -> str:
-    return node.name or next(filter(None, node.outputs), node.op_type)
+def _weights_of(graph: Graph) -> dict[str, Weight]:
+    """The weights of a graph and its sub-graphs by the names of their values."""
+    found = {n: v for n, v in graph.constants.items() if isinstance(v, Weight)}
+    for node in graph.nodes:
+        for inner in node.graphs():
+            found |= _weights_of(inner)
+    return found
 
 
-def _with_graphs(node: Node, change: Any) -> Node:
-    """A node with other sub-graphs: `change` makes them of the attribute's name and the graph."""
-    if not node.graphs():
-        return node
-    attributes = {
-        name: change(name, value) if isinstance(value, Graph) else value
-        for name, value in node.attributes.items()
-    }
-    return Node(
-        node.op_type, node.domain, node.name, node.inputs, node.outputs, attributes, node.row,
-        node.opset,
-    )  # fmt: skip
+def quantizable(graph: Graph) -> Iterator[tuple[Weight, bool]]:
+    """The weights that products alone use, and whether blocks run along their first axis."""
+    own = _weights_of(graph)
+    for name, transposed in product_weights(graph, {n: v.shape for n, v in own.items()}).items():
+        yield own[name], transposed
 
 
 class WeightTable(MemberDict):

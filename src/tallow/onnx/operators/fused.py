@@ -9,8 +9,8 @@ from tallow.tensor import Tensor
 
 
 @operator("Linear", domain="tallow")
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    return ops.linear(x, weight, bias)
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, exact: int = 0) -> Tensor:
+    return ops.linear(x, weight, bias, exact=bool(exact))
 
 
 @operator("Silu", domain="tallow")
