@@ -9,6 +9,7 @@ from tallow.formats.onnx import open_onnx
 from tallow.onnx.importing import import_graph
 from tallow.onnx.model import Model
 from tallow.onnx.operators import operator
+from tallow.onnx.saving import save
 from tallow.onnx.session import (
     InferenceSession,
     ModelMetadata,
@@ -52,6 +53,7 @@ __all__ = [
     "get_device",
     "load",
     "operator",
+    "save",
 ]
 
 

@@ -147,7 +147,9 @@ class _Importer:
             return
         self._faults.check(row, attributes, len(inputs), node.name)
         values = {n: self._attribute(v, n, call) for n, v in attributes.items()}
-        made.append(Node(node.op_type, domain, node.name, call.inputs, outputs, values, row, opset))
+        # A pass goes by names: one that means something else now has another.
+        kind = f"{node.op_type} (replaced)" if row.replaced else node.op_type
+        made.append(Node(kind, domain, node.name, call.inputs, outputs, values, row, opset))
 
     def _opset(self, node: stored.Node, scope: Scope) -> int:
         """The version of a node's domain; one that nobody imports is the first."""

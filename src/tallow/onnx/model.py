@@ -49,7 +49,9 @@ class Model(Module):
         self._outputs: list[ValueInfo] = graph.outputs
         self._inferred = False
         self.optional_inputs: list[ValueInfo] = [
-            each for each in file.graph.inputs if each.name in graph.constants
+            each
+            for each in file.graph.inputs
+            if each.name in graph.constants and file.ir_version >= 4  # constants before
         ]
         self._graph, weights = without_weights(graph)
         self._options: tuple[bool, Any] = (plans, rewrites)

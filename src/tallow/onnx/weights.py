@@ -68,6 +68,19 @@ def with_weights(graph: Graph, weights: Mapping[str, Tensor], *, exact: bool = F
     return with_linear(made, tensors, exact) if blocks else made
 
 
+def with_file_layout(graph: Graph, weights: Mapping[str, Tensor]) -> Graph:
+    """A graph of `without_weights` with weights in their places, each as in a file: no blocks."""
+    own = _weights_of(graph)
+    ways = product_weights(graph, {n: v.shape for n, v in own.items()})
+    tensors = {}
+    for name, value in own.items():
+        given = weights[value.name].detach()
+        blocks = given.dtype.is_quantized and ways.get(name, False)
+        given = given.to(value.dtype)
+        tensors[name] = given.transpose(0, 1) if blocks else given
+    return _filled(graph, tensors)
+
+
 def _filled(graph: Graph, tensors: Mapping[str, Tensor]) -> Graph:
     constants = {n: tensors[n] if isinstance(v, Weight) else v for n, v in graph.constants.items()}
     nodes = [node.with_graphs(lambda _, inner: _filled(inner, tensors)) for node in graph.nodes]

@@ -46,12 +46,14 @@ class Row:
     reads: frozenset[str]
     host: bool
     capture: bool
+    replaced: bool = False  # a program's in the place of ours: no pass knows what it does
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copied and pickled as what the table has: a function may be one of a user's."""
         return _again, (self.domain, self.op_type, self.since)
 
 
+_OURS: Final = ("", "ai.onnx.ml", "com.microsoft", "tallow")  # domains with rows of ours
 _Rows = dict[tuple[str, str], list[Row]]
 _ROWS: _Rows = {}
 _OWN: _Rows = {}  # of programs: they come before ours
@@ -80,20 +82,47 @@ def own_operator(
     reads: Iterable[str] = (),
     host: bool = False,
     capture: bool = True,
+    replace: bool = False,
 ) -> Callable[[Function], Function]:
-    """Decorate a function as a program's own row of an operator; stack it for several operators.
+    """Decorate a function as an operator of a program, for opsets `since` to `until` of a domain.
 
-    It takes the place of Tallow's row, if there is one, in graphs that are loaded after that.
+    Positional parameters are its inputs (None for one that is left out), keyword-only ones its
+    attributes with their defaults; the result is a tensor, or a tuple of several. `reads` names
+    inputs that are given as Python numbers, since shapes depend on their elements; `host=True`
+    takes numpy arrays where there is no dtype (strings, 4 bits); `capture=False` keeps a function
+    that draws numbers, or has a state, out of plans. Graphs that are loaded after that use it.
+
+    Raises:
+        ArgumentError: there is such an operator, and `replace` is not set.
     """
-    return _adding(_OWN, op_type, since, until, domain, frozenset(reads), host, capture)
+    if domain in _OURS:
+        from tallow.onnx import operators
+
+        operators.load_all()
+    replaced = False
+    for table in (_OWN, _ROWS):
+        for row in [*table.get((domain, op_type), ())]:
+            if row.since > until or since > row.until:
+                continue
+            if not replace:
+                raise ArgumentError(
+                    f"operator: expected an operator without a row, got {domain or 'ai.onnx'}."
+                    f"{op_type}, which has one from opset {row.since} on (replace=True takes its "
+                    "place)"
+                )
+            replaced |= row.replaced or table is _ROWS
+            if table is _OWN:
+                table[domain, op_type].remove(row)
+    names = frozenset(reads)
+    return _adding(_OWN, op_type, since, until, domain, names, host, capture, replaced)
 
 
 def _adding(
     table: _Rows, op_type: str, since: int, until: int, domain: str, reads: frozenset[str],
-    host: bool, capture: bool,
+    host: bool, capture: bool, replaced: bool = False,
 ) -> Callable[[Function], Function]:  # fmt: skip
     def add(function: Function) -> Function:
-        row = _row(function, op_type, since, until, domain, reads, host, capture)
+        row = _row(function, op_type, since, until, domain, reads, host, capture, replaced)
         rows = table.setdefault((domain, op_type), [])
         for other in rows:
             if row.since <= other.until and other.since <= row.until:
@@ -109,7 +138,7 @@ def _adding(
 
 def _row(
     function: Any, op_type: str, since: int, until: int, domain: str, reads: frozenset[str],
-    host: bool, capture: bool,
+    host: bool, capture: bool, replaced: bool,
 ) -> Row:  # fmt: skip
     inputs, attributes, passed, needed, variadic = [], {}, [], 0, False
     for name, each in inspect.signature(function).parameters.items():
@@ -124,7 +153,7 @@ def _row(
             attributes[name.removesuffix("_")] = each.default
     return Row(
         domain, op_type, since, until, function, tuple(inputs), variadic, needed, attributes,
-        tuple(passed), reads, host, capture,
+        tuple(passed), reads, host, capture, replaced,
     )  # fmt: skip
 
 
