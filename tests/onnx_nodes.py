@@ -13,7 +13,7 @@ def values(shape, dtype="float32", seed=0, scale=1.0):
     rng = np.random.default_rng(seed)
     if np.dtype(dtype if dtype != "bfloat16" else "float32").kind in "iu":
         return rng.integers(0 if dtype[0] == "u" else -9, 10, shape).astype(dtype)
-    return (rng.standard_normal(shape) * scale).astype(_numpy_type(dtype))
+    return np.asarray(rng.standard_normal(shape) * scale).astype(_numpy_type(dtype))
 
 
 def _numpy_type(dtype):

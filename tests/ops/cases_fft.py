@@ -39,6 +39,14 @@ def complex_transform(x, dims, forward, scale):
     return run(x, axes=dims, norm="backward" if forward else "forward") * scale
 
 
+def paired_by_torch(x, dim, forward):
+    import torch
+
+    run = torch.fft.fft if forward else torch.fft.ifft
+    made = run(torch.view_as_complex(x), dim=dim, norm="backward" if forward else "forward")
+    return torch.view_as_real(made)
+
+
 def weighed(n, inside):
     w = np.ones(n // 2 + 1)
     w[1 : (n + 1) // 2] = inside
@@ -61,6 +69,12 @@ CASES = {
         gradient=False,
         hypothesis=False,
         wide=False,
+    ),
+    "paired_transform": Case(
+        lambda d: [d(d.x((3, 4, 2)), 0, True, 0.5), d(d.x((3, 5, 2)), 1, False, 1.0)],
+        ("f64",),
+        torch=lambda x, dim, forward, scale: paired_by_torch(x, dim, forward) * scale,
+        hypothesis=False,
     ),
     "real_transform": Case(
         lambda d: [d(d.x((3, n)), 1, 0.5, w) for n in (7, 8) for w in (1.0, 2.0)],

@@ -300,6 +300,7 @@ MODULES = {
     "ormqr": "linalg_reflectors",
     "p_norm": "linalg_norm",
     "pad": "pad",
+    "paired_transform": "fft",
     "pairwise_distance": "distance",
     "pdist": "distance",
     "pinverse": "linalg_rank",

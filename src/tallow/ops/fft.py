@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..borrowing import from_numpy
-from ..dtype import complex64, f32
+from ..dtype import complex64, f32, f64
 from ..errors import ArgumentError, NoKernelError, expect
 from ..registry import op
 from ..tensor import Tensor
@@ -108,6 +108,32 @@ def _(input: Tensor, n: int, dim: int, scale: float, inside: float = 1.0) -> Ten
 @hermitian_transform.grad
 def _(g: Tensor, _input: Tensor, n: int, dim: int, scale: float, inside: float) -> Tensor:
     return real_transform(g, dim, scale, inside * 2)
+
+
+@op
+def paired_transform(input: Tensor, dim: int, forward: bool, scale: float) -> Tensor:
+    """`complex_transform` along `dim` of f64 parts (…, 2): there is no complex128."""
+    ...
+
+
+@paired_transform.out
+def _(input: Tensor, dim: int, forward: bool, scale: float) -> Any:
+    return input.shape, f64
+
+
+@paired_transform.kernel
+def _(input: Tensor, dim: int, forward: bool, scale: float) -> Tensor:
+    import numpy as np
+
+    x = np.ascontiguousarray(to_numpy(input, "fft"))
+    run = np.fft.fft if forward else np.fft.ifft
+    out = run(x.view(np.complex128)[..., 0], axis=dim, norm="backward" if forward else "forward")
+    return from_numpy((out * scale)[..., None].view(np.float64))
+
+
+@paired_transform.grad
+def _(g: Tensor, _input: Tensor, dim: int, forward: bool, scale: float) -> Tensor:
+    return paired_transform(g, dim, not forward, scale)
 
 
 def _cut(x: Tensor, dim: int, n: int) -> list[int]:

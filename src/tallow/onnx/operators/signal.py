@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tallow import ops
-from tallow.dtype import f32
+from tallow.dtype import f32, f64
 from tallow.errors import ArgumentError, expect
 from tallow.onnx.operators.table import operator
-from tallow.ops.fft import fft, ifft, irfft, rfft
+from tallow.ops.fft import fft, ifft, irfft, paired_transform, rfft
 from tallow.tensor import Tensor
 
 
@@ -18,9 +18,11 @@ def _number(given: Any) -> int:
 
 
 def _complex(where: str, x: Tensor) -> Tensor:
-    """A last axis of 1 (real) or 2 elements as one complex or real number."""
+    """A last axis of 1 (real) or 2 elements as one complex or real number; f64 as pairs."""
     expect(x.shape[-1] in (1, 2), where, "a last axis of 1 or 2 elements", x.shape)
-    wide = x.to(f32) if x.dtype.itemsize < 4 else x
+    if x.dtype is f64:
+        return x if x.shape[-1] == 2 else ops.constant_pad_nd(x, [0, 1])
+    wide = x.to(f32)
     return wide.squeeze(-1) if x.shape[-1] == 1 else wide.contiguous().view_as_complex()
 
 
@@ -50,11 +52,31 @@ def _dft(x: Tensor, length: Any, axis: int, inverse: int, onesided: int) -> Tens
     axis %= x.ndim
     n = None if length is None else _number(length)
     signal = _complex("DFT", x)
+    if x.dtype is f64:
+        return _dft_of_pairs(signal, n, axis, bool(inverse), bool(onesided))
     if inverse and onesided:
         return irfft(signal, n, axis).unsqueeze(-1).to(x.dtype)
     if inverse:
         return _pairs(ifft(signal, n, axis), x)
     return _pairs(_spectrum(signal, n, axis, bool(onesided)), x)
+
+
+def _dft_of_pairs(x: Tensor, n: int | None, axis: int, inverse: bool, onesided: bool) -> Tensor:
+    """The transform of f64 pairs."""
+    real = inverse and onesided
+    if n is None:
+        n = 2 * (x.shape[axis] - 1) if real else x.shape[axis]
+    expect(n > 0, "DFT", "a dft_length of at least 1", n, ArgumentError)
+    given = n // 2 + 1 if real else n
+    missing = [0, 0] * (x.ndim - 1 - axis) + [0, given - x.shape[axis]]
+    x = ops.constant_pad_nd(x, missing)
+    if real:  # the other half is its mirror image, conjugated
+        mirrored = x.narrow(axis, 1, (n - 1) // 2).flip(axis) * x.new_tensor([1.0, -1.0])
+        x = ops.cat([x, mirrored], axis)
+    out = paired_transform(x, axis, not inverse, 1 / n if inverse else 1.0)
+    if real:
+        return out.narrow(-1, 0, 1)
+    return out.narrow(axis, 0, n // 2 + 1) if onesided else out
 
 
 def _spectrum(signal: Tensor, n: int | None, axis: int, onesided: bool) -> Tensor:
@@ -84,13 +106,8 @@ def stft(
         length = x.shape[1] if window is None else window.shape[0]
     good = 0 < length <= x.shape[1]
     expect(good, where, f"a frame_length of 1 to {x.shape[1]}", length, ArgumentError)
-    flat = _complex(where, x)
-    if flat.dtype.kind == "c":  # pieces of the parts: complex tensors have no windows
-        parts = [_frames(part, length, step, window) for part in x.to(f32).unbind(-1)]
-        pieces = ops.stack(parts, -1).view_as_complex()
-    else:
-        pieces = _frames(flat, length, step, window)
-    return _pairs(_spectrum(pieces, None, 2, bool(onesided)), x)
+    parts = [_frames(part, length, step, window) for part in x.unbind(-1)]
+    return _dft(ops.stack(parts, -1), None, 2, 0, onesided)
 
 
 def _frames(x: Tensor, length: int, step: int, window: Tensor | None) -> Tensor:
