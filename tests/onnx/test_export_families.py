@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tallow as tl
-from models.golden_families import CASES, Case
+from models.golden_families import CASES, Case, close
 from tallow.onnx.exporter.tracing import named_results
 
 TOLERANCE = 1e-4
@@ -86,3 +86,31 @@ def test_onnx_runtime_gives_what_the_model_gives(name, tmp_path):
     short = {"batch": 1, "images": 2, "length": 3, "decoder_length": 2}
     for point in (short, {"batch": 4, "images": 3, "length": 9, "decoder_length": 6}):
         compare(session, model, at(case, dynamic, point), case.options, point)
+
+
+# One case of each family: names without what a head or a variant adds.
+FAMILIES = [name for name in CASES if not any(name.startswith(f"{o}_") for o in CASES if o != name)]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_is_exported_loads_again(name, tmp_path):
+    case = Case(name)
+    model = case.load()
+    dynamic = dynamic_of(case)
+    path = tmp_path / "model.onnx"
+    tl.onnx.export(model, {**case.inputs, **case.options}, path, dynamic=dynamic)
+    loaded = tl.onnx.load(path)
+    weights = dict([*model.named_parameters(), *model.named_buffers()])
+    names = {name for name, _ in loaded.named_parameters() if not name.startswith("constant/")}
+    assert names <= weights.keys()
+    sizes = {"batch": 3, "images": 2, "length": 4, "decoder_length": 6}
+    inputs = at(case, dynamic, sizes)
+    with tl.inference_mode():
+        wanted = named_results(model(**inputs, **case.options))
+    found = loaded.run(inputs)
+    for output, want in wanted:
+        close(found[output].numpy(), want.numpy(), name=output)
+
+
+def test_every_family_is_among_the_goldens():
+    assert len(FAMILIES) > 60

@@ -34,6 +34,7 @@ class Emitter:
         self._fit = fit
         self._names: dict[Value, Name] = {}
         self._taken: set[Name] = set()
+        self._numbers: dict[Name, Tensor] = {}  # constants, which are no weights
         self._constants: dict[tuple[Any, ...], Name] = {}
         self._lengths: dict[tuple[int, ...], tuple[Name, int]] = {}  # where each stands
         self._sizes: dict[tuple[int, ...], Name] = {}
@@ -105,7 +106,7 @@ class Emitter:
         return made[0] if outputs == 1 else made
 
     def constant(self, values: Any, dtype: DType | str = i64) -> Name:
-        """The name of an initialiser with these numbers; equal ones are written once."""
+        """The name of a constant of these numbers; equal ones are written once."""
         kind = as_dtype(dtype)
         x = values if isinstance(values, Tensor) else tensor(values, dtype=kind)
         x = x.detach().to(kind)
@@ -114,7 +115,7 @@ class Emitter:
             flat = x.reshape(-1).tolist() if x.numel() <= 4 and kind.kind in "iuf" else None
             shown = "_".join(f"{v:g}" for v in flat) if flat is not None else "table"
             name = self.unique(f"constant/{kind.name}_{shown}" + ("" if x.ndim else "_scalar"))
-            self.initializers[name] = x
+            self._numbers[name] = x
             self._constants[key] = name
         return self._constants[key]
 
@@ -237,7 +238,12 @@ class Emitter:
             for n, x in self.initializers.items()
             if n in needed
         }
-        return Graph(name, kept[::-1], list(inputs), list(outputs), weights)
+        constants = [
+            Node("Constant", "", n, [], [n], {"value": stored("", x)})
+            for n, x in self._numbers.items()
+            if n in needed
+        ]
+        return Graph(name, constants + kept[::-1], list(inputs), list(outputs), weights)
 
 
 def code_of(dtype: DType) -> int:
