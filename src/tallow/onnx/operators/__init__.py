@@ -55,6 +55,8 @@ GROUPS = (
     "ml_svm",
     "ml_trees",
     "older",
+    "strings",
+    "text",
 )
 
 _left = list(GROUPS)
