@@ -1,6 +1,8 @@
 """Sessions: the same code runs with `tallow.onnx` and with `onnxruntime`."""
 
 import importlib
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -230,3 +232,24 @@ def test_errors_are_those_of_models():
     ):  # fmt: skip
         with pytest.raises(error):
             session.run(None, FEEDS | feeds)
+
+
+@pytest.mark.plain_memory
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_loading_leaves_no_pages_of_the_file(tmp_path):
+    """Weights lie at odd addresses, so they are copied; what was copied from is let go."""
+    (tmp_path / "a.onnx").write_bytes(raw(
+        [value("x", (1, 3))], [value("y", None)], [node("MatMul", "x w", "y")],
+        {"w": tl.rand(3, 1 << 21), "a": tl.rand(3)},
+    ))  # fmt: skip
+    tl.onnx.load(tmp_path / "a.onnx")
+    tl.onnx.load(adder())
+
+    def mapped():
+        lines = Path("/proc/self/smaps").read_text().split("\n")
+        at = next(i for i, line in enumerate(lines) if line.endswith("a.onnx"))
+        return next(int(line.split()[1]) for line in lines[at:] if line.startswith("Rss:"))
+
+    model = tl.onnx.load(tmp_path / "a.onnx")
+    assert mapped() < 1 << 10  # kB, of 24 MB
+    assert model.weights["w"].shape == (3, 1 << 21)

@@ -69,7 +69,9 @@ def load(
         ModelError: it has operators that Tallow has not; all are named.
     """
     file = open_onnx(source)
-    return Model(file, import_graph(file), plans=plans, rewrites=rewrites)
+    model = Model(file, import_graph(file), plans=plans, rewrites=rewrites)
+    file.release_pages()
+    return model
 
 
 def export(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from tallow import _native
 from tallow.borrowing import of_numpy
 from tallow.errors import DTypeError
 from tallow.formats.onnx.types import OF_NUMPY, TYPES
-from tallow.tensor import Tensor
+from tallow.tensor import Tensor, wrap
+
+_PLAIN: Final = frozenset("?bBhHiIlLqQefdF")  # numpy's letters of dtypes that tensors have
 
 
 def as_value(given: Any) -> Any:
@@ -22,9 +25,12 @@ def as_value(given: Any) -> Any:
     import numpy as np
 
     array = np.asarray(given)
-    name = array.dtype.name
-    if array.dtype.kind in "OUST":
+    dtype = array.dtype
+    if dtype.char in _PLAIN and dtype.isnative and array.flags.aligned:
+        return wrap(_native.Array.from_strided(array))  # asking for a name takes longer
+    if dtype.kind in "OUST":
         return array.astype(object)
+    name = dtype.name
     code = OF_NUMPY.get(name)
     if code is None:
         raise DTypeError(f"onnx: expected a dtype of ONNX, got {name}")

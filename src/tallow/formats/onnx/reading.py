@@ -102,6 +102,15 @@ class OnnxFile:
     ) -> None:
         self.close()
 
+    def release_pages(self) -> None:
+        """Unmap what was touched of the file; it comes back from the system's cache when used.
+
+        Weights at odd addresses have been copied: their pages would count twice.
+        """
+        from tallow.formats.zip_map import release_pages
+
+        release_pages(self._map.buffer)
+
     def close(self) -> None:
         """Let go of the files; tensors that were taken keep them."""
         self._map.close()
