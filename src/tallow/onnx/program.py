@@ -16,7 +16,7 @@ from tallow.tensor import Tensor
 
 _REQUIRED = inspect.Parameter.empty
 # What Python and numpy raise in a row for arguments of a kind that it does not expect.
-_MISFITS = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
+MISFITS = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +131,7 @@ class Program:
             found = step.row.function(*arguments, **self.keywords(step, values))
         except TallowError as error:
             raise located(error, step.node) from error
-        except _MISFITS as error:
+        except MISFITS as error:
             raise _misfit(error, step, arguments) from error
         outputs = step.outputs
         if isinstance(found, Tensor) or not isinstance(found, tuple):

@@ -18,7 +18,7 @@ from tallow.formats.onnx.graph import Dimension
 from tallow.formats.onnx.types import CODES
 from tallow.onnx.graph import Graph
 from tallow.onnx.lengths import Solver
-from tallow.onnx.program import Program, Step, located
+from tallow.onnx.program import MISFITS, Program, Step, located
 from tallow.onnx.signature import element_name
 from tallow.tensor import Tensor
 
@@ -68,8 +68,8 @@ class ShapeRun:
                 return found if isinstance(found, tuple) else [found]
         except ShapeError as error:
             raise located(error, step.node) from error
-        except TallowError:
-            pass  # shapes that depend on elements
+        except (TallowError, *MISFITS):
+            pass  # shapes that depend on elements; what has no meaning is told when it is run
         if step.node.op_type == "If":
             return self._either(step, values)
         return nothing
