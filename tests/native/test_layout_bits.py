@@ -32,6 +32,10 @@ CONTIGUOUS = {
     "conv_transformed",
     "layer_norm_backward",  # their gradients always are
     "best_boxes",
+    "conv_int8",
+    "int8_columns",
+    "int8_rows",
+    "matmul_int8",
     "repeat_pixels",  # their ops see to it
 }
 ELEMENTWISE = {name for name in SIGNATURES if name not in CALLS or name.endswith("_step")}

@@ -26,9 +26,10 @@ def _padded(numbers: Sequence[int], fill: int) -> tuple[int, ...]:
     return (fill,) * (3 - len(numbers)) + tuple(numbers)
 
 
-def _numbers(
+def numbers(
     stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int
 ) -> tuple[int, ...]:
+    """What kernels of convolutions take: strides, offsets and dilations of three axes, groups."""
     offset = tuple(-p for p in _padded(padding, 0))
     return (*_padded(stride, 1), *offset, *_padded(dilation, 1), groups)
 
@@ -79,7 +80,7 @@ def _(
     input: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int],
     padding: Sequence[int], dilation: Sequence[int], groups: int, size: Sequence[int],
 ) -> tuple[Any, ...]:  # fmt: skip
-    return input, weight, bias, *_numbers(stride, padding, dilation, groups)
+    return input, weight, bias, *numbers(stride, padding, dilation, groups)
 
 
 @op(name="nn.convolution_input_grad")
@@ -107,7 +108,7 @@ def _(
     g: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int],
     dilation: Sequence[int], groups: int, size: Sequence[int],
 ) -> tuple[Any, ...]:  # fmt: skip
-    return g, weight, bias, *_numbers(stride, padding, dilation, groups)
+    return g, weight, bias, *numbers(stride, padding, dilation, groups)
 
 
 @op(name="nn.convolution_weight_grad")
@@ -131,7 +132,7 @@ def _(
     g: Tensor, input: Tensor, stride: Sequence[int], padding: Sequence[int],
     dilation: Sequence[int], groups: int, size: Sequence[int],
 ) -> tuple[Any, ...]:  # fmt: skip
-    return g, input, *_numbers(stride, padding, dilation, groups)
+    return g, input, *numbers(stride, padding, dilation, groups)
 
 
 @convolution.grad(uses={"input": ("weight",), "weight": ("input",)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -74,6 +75,51 @@ def _(a: Tensor, b: Tensor, *params: Any) -> Any:
     return (*batch, a.shape[-2], b.shape[-1]), as_dtype(params[-1])
 
 
+def _flat(x: Tensor | None) -> Tensor | None:
+    return None if x is None else x.contiguous().reshape(-1)
+
+
+def _narrow(*xs: Tensor | None) -> bool:
+    """Whether tensors have one element, or one along the last axis alone."""
+    return all(x is None or x.numel() == 1 or x.shape[-1] == x.numel() for x in xs)
+
+
+def _ends(scale: Tensor | None, bias: Tensor | None, zero: Tensor | None) -> tuple[Any, ...]:
+    return _flat(scale), _flat(bias), _flat(zero)
+
+
+def _fits(
+    a: Tensor, b: Tensor, a_zero: Tensor | None, b_zero: Tensor | None, scale: Tensor | None,
+    bias: Tensor | None, zero: Tensor | None, dtype: DType | str,
+) -> bool:  # fmt: skip
+    many = a_zero is not None and a_zero.numel() > 1
+    if many and (a_zero is None or a_zero.shape != (*a.shape[:-1], 1)):
+        return False
+    return _same(a, a_zero) and _same(b, b_zero) and _narrow(b_zero, scale, bias)
+
+
+def _same(x: Tensor, zero: Tensor | None) -> bool:
+    return zero is None or zero.dtype is x.dtype
+
+
+@matmul_int8.kernel("matmul_int8", when=_fits)
+def _(
+    out: Tensor, a: Tensor, b: Tensor, a_zero: Tensor | None, b_zero: Tensor | None,
+    scale: Tensor | None, bias: Tensor | None, zero: Tensor | None, dtype: DType | str,
+) -> tuple[Any, ...]:  # fmt: skip
+    m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
+    if b.ndim == 2:
+        shape = (1, a.numel() // k if k else out.numel() // n if n else 0)
+        b = b.unsqueeze(0)
+    else:
+        batch = out.shape[:-2]
+        a, b = a.expand(*batch, m, k), b.expand(*batch, k, n).contiguous().reshape(-1, k, n)
+        shape = (b.shape[0] if b.numel() else math.prod(batch), m)
+    zeros = _flat(a_zero), _flat(b_zero)
+    x = a.contiguous().reshape(*shape, k)
+    return out.reshape(*shape, n), x, b.contiguous(), *zeros, *_ends(scale, bias, zero)
+
+
 @op(name="nn.conv_int8")
 def conv_int8(
     input: Tensor, weight: Tensor, input_zero: Tensor | None, weight_zero: Tensor | None,
@@ -92,9 +138,10 @@ def conv_int8(
     def channels(x: Tensor | None, axes: int) -> Tensor | None:
         return x if x is None or x.numel() == 1 else x.reshape(-1, *(1,) * axes)
 
-    x = _without(input, input_zero).to(f64)
-    w = _without(weight, channels(weight_zero, weight.ndim - 1)).to(f64)
-    # Exact: at most 2**16 times as many terms as there can be, and f64 has 53 bits.
+    # Exact: a product is below 2**16, and f32 has 24 bits, f64 has 53.
+    wide = f32 if math.prod(weight.shape[1:]) <= 256 else f64
+    x = _without(input, input_zero).to(wide)
+    w = _without(weight, channels(weight_zero, weight.ndim - 1)).to(wide)
     sums = convolution(x, w, None, stride, padding, dilation, groups, size).to(i32)
     n = len(size)
     return ended(sums, channels(scale, n), channels(bias, n), zero, as_dtype(dtype))
@@ -114,3 +161,29 @@ def _(input: Tensor, weight: Tensor, *params: Any) -> None:
 @conv_int8.out
 def _(input: Tensor, weight: Tensor, *params: Any) -> Any:
     return (input.shape[0], weight.shape[0], *params[10]), as_dtype(params[5])
+
+
+def _planar(
+    input: Tensor, weight: Tensor, input_zero: Tensor | None, weight_zero: Tensor | None,
+    *_params: Any,
+) -> bool:  # fmt: skip
+    one = input_zero is None or input_zero.numel() == 1
+    if weight.shape[1] == 1 and math.prod(weight.shape[1:]) <= 256:
+        return False  # depthwise: exact in floats, whose kernel is made for it
+    return input.ndim <= 4 and one and _same(input, input_zero) and _same(weight, weight_zero)
+
+
+@conv_int8.kernel("conv_int8", when=_planar)
+def _(
+    out: Tensor, input: Tensor, weight: Tensor, input_zero: Tensor | None,
+    weight_zero: Tensor | None, scale: Tensor | None, bias: Tensor | None, zero: Tensor | None,
+    dtype: DType | str, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int],
+    groups: int, size: Sequence[int],
+) -> tuple[Any, ...]:  # fmt: skip
+    from .conv import numbers
+
+    arrays = [out, input.contiguous(), weight.contiguous()]
+    if input.ndim == 3:  # of one axis: of height 1
+        arrays = [x.unsqueeze(2) for x in arrays]
+    zeros = _flat(input_zero), _flat(weight_zero)
+    return *arrays, *zeros, *_ends(scale, bias, zero), *numbers(stride, padding, dilation, groups)

@@ -83,11 +83,11 @@ def qlinear_leaky_relu(
 @microsoft("QLinearSoftmax")
 def qlinear_softmax(
     x: Tensor, x_scale: Tensor, x_zero: Tensor | None, y_scale: Tensor, y_zero: Tensor, *,
-    opset: int, axis: int = -1,
+    opset_: int, axis: int = -1,
 ) -> Any:  # fmt: skip
-    """The softmax, quantised; `opset` of the standard's that it follows."""
+    """The softmax as an opset of the standard has it, quantised."""
     values = _back(x, x_scale, x_zero)
-    if opset < 13:
+    if opset_ < 13:
         axis %= x.ndim
         flat = values.reshape(values.shape[:axis].numel() if axis else 1, -1)
         return _there(flat.softmax(-1).reshape(x.shape), y_scale, y_zero, x)
