@@ -9,6 +9,7 @@ from tallow.onnx.passes.duplicates import without_duplicates
 from tallow.onnx.passes.folding import folded
 from tallow.onnx.passes.loops import without_invariants
 from tallow.onnx.passes.patterns import fused
+from tallow.onnx.passes.quantized import quantized
 from tallow.onnx.passes.unused import without_unused
 from tallow.onnx.program import outer_names
 
@@ -17,7 +18,8 @@ __all__ = ["optimized"]
 
 def optimized(graph: Graph) -> Graph:
     """A graph that gives the same outputs, with its sub-graphs."""
-    graph = without_duplicates(without_unused(folded(without_invariants(graph))))
+    graph = folded(quantized(without_invariants(graph)))
+    graph = without_duplicates(without_unused(graph))
     graph = without_unused(fused(graph))
     nodes = [_with_bodies(node, graph.constants) if node.graphs() else node for node in graph.nodes]
     return Graph(graph.name, nodes, graph.inputs, graph.outputs, graph.constants)
