@@ -14,7 +14,6 @@ void register_copy(KernelTable& t);
 void register_elementwise(KernelTable& t);
 void register_embedding(KernelTable& t);
 void register_index(KernelTable& t);
-void register_int8_products(KernelTable& t);
 void register_mask(KernelTable& t);
 void register_matmul(KernelTable& t);
 void register_norm(KernelTable& t);
@@ -42,7 +41,6 @@ void register_all(KernelTable& t) {
   register_attention(t);
 #endif
   register_conv(t);
-  register_int8_products(t);
   register_matmul(t);
 #ifndef TL_INFERENCE
   register_probe(t);

@@ -45,7 +45,7 @@ struct Ends {
 // Rows of one product, packed: groups of kTileRows, of each unit 32 numbers a row.
 struct PackedRows {
   BytesTile::Activation* q;
-  int32_t* terms;  // Σ of a row's numbers; of words, -Σ of the products of halves
+  char* terms;  // i32s: Σ of a row's numbers; of words, -Σ of the products of halves
   int64_t units;
   static int64_t padded(int64_t rows) { return ceil_div(rows, kTileRows) * kTileRows; }
   static size_t bytes(int64_t rows, int64_t units) {
@@ -53,6 +53,11 @@ struct PackedRows {
   }
   TL_INLINE BytesTile::Activation* at(int64_t row, int64_t unit) const {
     return q + (row / kTileRows * units + unit) * 32 * kTileRows + row % kTileRows * 32;
+  }
+  TL_INLINE int32_t term(int64_t row) const {
+    int32_t found;
+    memcpy(&found, terms + 4 * row, 4);
+    return found;
   }
   // Packs a row of k contiguous bytes.
   void pack(const uint8_t* from, int64_t k, int64_t row, bool is_signed, int zero) const {
@@ -84,7 +89,7 @@ struct PackedRows {
       }
     }
     for (int i = 0; i < 8; ++i) own += kWords ? 0 : sum[i];
-    terms[row] = own;
+    memcpy(terms + 4 * row, &own, 4);
   }
 };
 
@@ -103,6 +108,16 @@ struct Panel8 {
   int32_t zeros[kAcross], terms[kAcross];
 
   TL_INLINE int64_t tile_step() const { return units * BytesTile::kBytes; }
+  // Of a panel that is kept: zeros and terms, then the tiles, on 64 bytes.
+  static TL_INLINE int64_t bytes(int64_t units) { return 512 + units * kUnitBytes; }
+  TL_INLINE void keep(uint8_t* to) const {
+    memcpy(to, zeros, sizeof(zeros)), memcpy(to + 256, terms, sizeof(terms));
+  }
+  static TL_INLINE Panel8 kept(const uint8_t* at, int64_t units) {
+    Panel8 panel{const_cast<uint8_t*>(at) + 512, units, {}, {}};
+    memcpy(panel.zeros, at, sizeof(zeros)), memcpy(panel.terms, at + 256, sizeof(terms));
+    return panel;
+  }
 
   // Columns `first` … `first` + used - 1, at most kAcross.
   void pack(const Columns& c, int64_t first, int64_t used, const Zeros& zero) {
@@ -246,6 +261,7 @@ struct Product {
   int64_t n;
   const PackedRows* rows;
   Columns columns;
+  const uint8_t* panels;  // of the columns, packed before; or null
   Zeros row_zeros, column_zeros;
   Ends ends;
   Target target;

@@ -6,6 +6,7 @@ import numpy as np
 
 import tallow as tl
 from ops.table import Case
+from tallow.ops.integer import int8_columns, int8_rows
 
 
 def ended(sums, scale, bias, zero, dtype):
@@ -27,11 +28,14 @@ def without(x, zero):
     return x.astype(np.int64) - (0 if zero is None else zero.astype(np.int64))
 
 
-def matmul(a, b, a_zero, b_zero, scale, bias, zero, dtype):
+def matmul(a, b, a_zero, b_zero, scale, bias, zero, dtype, packed=None):
     return ended(without(a, a_zero) @ without(b, b_zero), scale, bias, zero, dtype)
 
 
-def conv(x, w, x_zero, w_zero, scale, bias, zero, dtype, stride, padding, dilation, groups, size):
+def conv(
+    x, w, x_zero, w_zero, scale, bias, zero, dtype, stride, padding, dilation, groups, size,
+    packed=None,
+):  # fmt: skip
     axes = len(size)
     each = (-1, *(1,) * axes)
     x = without(x, x_zero)
@@ -84,6 +88,8 @@ def products(d):
         d(a, b, np.asarray(zero), many, floats(d), None, None, tl.f32),
         d(a, b, np.asarray(zero), many, floats(d), longs(d, 19), np.asarray(zero), tl.u8),
         d(a, b, np.asarray(zero), None, floats(d, (19,)), None, np.asarray(np.int8(3)), tl.i8),
+        d(a, b, np.asarray(zero), many, None, None, None, tl.i32, columns(b, many)),
+        d(a, b, np.asarray(zero), None, floats(d), None, None, tl.f32, packed=columns(b, None)),
         d(bytes_of(d, (0, 7)), bytes_of(d, (7, 3)), *plain),
         d(bytes_of(d, (2, 0)), bytes_of(d, (0, 3)), *plain),
     ]
@@ -93,7 +99,7 @@ def convolutions(d):
     x, w = bytes_of(d, (2, 4, 7, 9)), bytes_of(d, (6, 4, 3, 3), "i1")
     zero, plain = np.asarray(np.uint8(128)), (None, None, None, tl.i32)
     ones, one = (1, 1), ((1, 1), (0, 0), (1, 1), 1)
-    many = bytes_of(d, (6,), "i1")
+    many, pair = bytes_of(d, (6,), "i1"), bytes_of(d, (6, 2, 3, 3))
     ended = (floats(d, (6,), 0.0003, 0.0006), longs(d, 6), zero, tl.u8)
     return [
         d(x, w, zero, None, *plain, *one, (5, 7)),
@@ -101,6 +107,8 @@ def convolutions(d):
         d(x, w, zero, many, *ended, ones, ones, ones, 1, (7, 9)),
         d(x, w, zero, None, *ended, (2, 3), (1, 2), (2, 1), 1, (3, 4)),
         d(x, bytes_of(d, (6, 4, 1, 1), "i1"), zero, None, *ended, *one, (7, 9)),
+        d(x, w, zero, many, *ended, ones, ones, ones, 1, (7, 9), rows(w, many, 1)),
+        d(x, pair, zero, None, *plain, ones, ones, ones, 2, (7, 9), rows(pair, None, 2)),
         d(x, bytes_of(d, (6, 2, 3, 3)), zero, zero, *plain, ones, ones, ones, 2, (7, 9)),
         d(x, bytes_of(d, (4, 1, 3, 3), "i1"), None, None, *plain, (2, 1), ones, ones, 4, (4, 9)),
         d(
@@ -121,11 +129,41 @@ def convolutions(d):
     ]
 
 
-def _case(samples, numpy):
+def columns(b, zero):
+    return int8_columns(tl.tensor(b), None if zero is None else tl.tensor(zero)).numpy()
+
+
+def rows(w, zero, groups):
+    return int8_rows(tl.tensor(w), None if zero is None else tl.tensor(zero), groups).numpy()
+
+
+def _size_of(out):
+    """Bytes of no meaning: what they are shows in the products that take them."""
+    return out.new_full((1,), out.numel(), dtype=tl.i64)
+
+
+def _case(samples, numpy, output=None):
     return Case(
-        samples, dtypes=("f32",), torch=False, numpy=numpy, gradient=False, hypothesis=False,
-        wide=False,
+        samples, output=output, dtypes=("f32",), torch=False, numpy=numpy, gradient=False,
+        hypothesis=False, wide=False,
     )  # fmt: skip
 
 
-CASES = {"nn.matmul_int8": _case(products, matmul), "nn.conv_int8": _case(convolutions, conv)}
+PACKED_COLUMNS = [((37, 20), 2 * (512 + 2 * 1024)), ((64, 16), 512 + 2 * 1024)]
+PACKED_ROWS = [((6, 40), 2, 2 * (6 * (2 * 64 + 4) + 64)), ((5, 3, 3, 3), 1, 8 * 68 + 64)]
+
+SIZES = {shape: size for shape, _, size in PACKED_ROWS}
+CASES = {
+    "nn.int8_columns": _case(
+        lambda d: [d(bytes_of(d, shape, "i1"), None) for shape, _ in PACKED_COLUMNS],
+        lambda b, zero: np.asarray([dict(PACKED_COLUMNS)[b.shape]]),
+        _size_of,
+    ),
+    "nn.int8_rows": _case(
+        lambda d: [d(bytes_of(d, shape), None, groups) for shape, groups, _ in PACKED_ROWS],
+        lambda w, zero, groups: np.asarray([SIZES[w.shape]]),
+        _size_of,
+    ),
+    "nn.matmul_int8": _case(products, matmul),
+    "nn.conv_int8": _case(convolutions, conv),
+}

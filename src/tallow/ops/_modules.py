@@ -265,6 +265,8 @@ MODULES = {
     "nn.huber": "loss",
     "nn.image_to_columns": "fold",
     "nn.index_put_": "index",
+    "nn.int8_columns": "integer",
+    "nn.int8_rows": "integer",
     "nn.label_nll": "loss_classes",
     "nn.log1p_exp": "loss",
     "nn.log_add": "loss_ctc",

@@ -48,23 +48,64 @@ def _check(where: Any, tensors: Sequence[Tensor], dtype: Any) -> None:
     expect(known, where, "a result of i32, f32, u8 or i8", as_dtype(dtype).name, DTypeError)
 
 
+@op(name="nn.int8_columns")
+def int8_columns(b: Tensor, zero: Tensor | None) -> Tensor:
+    """A matrix of u8 or i8 (k, n) as `nn.matmul_int8` takes it as `packed`: bytes of no meaning.
+
+    They are those of this process's instruction set. `zero` as that op's `b_zero`.
+    """
+    ...
+
+
+@int8_columns.out
+def _(b: Tensor, zero: Tensor | None) -> Any:
+    panels, units = -(-b.shape[1] // 16), -(-b.shape[0] // 32)
+    return (panels * (512 + 1024 * units),), u8  # of any instruction set
+
+
+@int8_columns.kernel("int8_columns")
+def _(b: Tensor, zero: Tensor | None) -> tuple[Any, ...]:
+    return b.contiguous(), _flat(zero)
+
+
+@op(name="nn.int8_rows")
+def int8_rows(weight: Tensor, zero: Tensor | None, groups: int) -> Tensor:
+    """The weight of a convolution as `nn.conv_int8` takes it as `packed`: bytes of no meaning.
+
+    They are those of this process's instruction set. `zero` as that op's `weight_zero`.
+    """
+    ...
+
+
+@int8_rows.out
+def _(weight: Tensor, zero: Tensor | None, groups: int) -> Any:
+    rows, units = weight.shape[0] // groups + 3, -(-math.prod(weight.shape[1:]) // 32)
+    return (groups * (rows * (64 * units + 4) + 64),), u8  # of any instruction set
+
+
+@int8_rows.kernel("int8_rows")
+def _(weight: Tensor, zero: Tensor | None, groups: int) -> tuple[Any, ...]:
+    return weight.contiguous().flatten(1), _flat(zero), groups
+
+
 @op(name="nn.matmul_int8")
 def matmul_int8(
     a: Tensor, b: Tensor, a_zero: Tensor | None, b_zero: Tensor | None, scale: Tensor | None,
-    bias: Tensor | None, zero: Tensor | None, dtype: DType | str,
+    bias: Tensor | None, zero: Tensor | None, dtype: DType | str, packed: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """`(a - a_zero) @ (b - b_zero)` of u8 and i8 tensors, exact in 32 bits (modulo 2**32).
 
     Shapes: a (…, m, k), b (…, k, n); a_zero one element or (…, m, 1), b_zero one or (…, n). `dtype`
     i32 gives the sums; f32 `sums * scale + bias`; u8 and i8 `round((sums + bias) * scale) + zero`
     within their range, where bias is i32. scale is one element or (n,), bias (n,), zero one.
+    `packed` is what `nn.int8_columns` made of b and b_zero.
     """
     return ended(_without(a, a_zero) @ _without(b, b_zero), scale, bias, zero, as_dtype(dtype))
 
 
 @matmul_int8.check
 def _(a: Tensor, b: Tensor, *params: Any) -> None:
-    _check(matmul_int8, (a, b), params[-1])
+    _check(matmul_int8, (a, b), params[5])
     fits = a.ndim >= 2 and b.ndim >= 2 and a.shape[-1] == b.shape[-2]
     expect(fits, matmul_int8, "matrices (…, m, k) and (…, k, n)", f"{a.shape} and {b.shape}")
 
@@ -72,7 +113,7 @@ def _(a: Tensor, b: Tensor, *params: Any) -> None:
 @matmul_int8.out
 def _(a: Tensor, b: Tensor, *params: Any) -> Any:
     batch = broadcast_shapes(a.shape[:-2], b.shape[:-2], matmul_int8)
-    return (*batch, a.shape[-2], b.shape[-1]), as_dtype(params[-1])
+    return (*batch, a.shape[-2], b.shape[-1]), as_dtype(params[5])
 
 
 def _flat(x: Tensor | None) -> Tensor | None:
@@ -90,7 +131,7 @@ def _ends(scale: Tensor | None, bias: Tensor | None, zero: Tensor | None) -> tup
 
 def _fits(
     a: Tensor, b: Tensor, a_zero: Tensor | None, b_zero: Tensor | None, scale: Tensor | None,
-    bias: Tensor | None, zero: Tensor | None, dtype: DType | str,
+    bias: Tensor | None, zero: Tensor | None, dtype: DType | str, packed: Tensor | None = None,
 ) -> bool:  # fmt: skip
     many = a_zero is not None and a_zero.numel() > 1
     if many and (a_zero is None or a_zero.shape != (*a.shape[:-1], 1)):
@@ -106,6 +147,7 @@ def _same(x: Tensor, zero: Tensor | None) -> bool:
 def _(
     out: Tensor, a: Tensor, b: Tensor, a_zero: Tensor | None, b_zero: Tensor | None,
     scale: Tensor | None, bias: Tensor | None, zero: Tensor | None, dtype: DType | str,
+    packed: Tensor | None = None,
 ) -> tuple[Any, ...]:  # fmt: skip
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
     if b.ndim == 2:
@@ -117,7 +159,14 @@ def _(
         shape = (b.shape[0] if b.numel() else math.prod(batch), m)
     zeros = _flat(a_zero), _flat(b_zero)
     x = a.contiguous().reshape(*shape, k)
-    return out.reshape(*shape, n), x, b.contiguous(), *zeros, *_ends(scale, bias, zero)
+    return (
+        out.reshape(*shape, n),
+        x,
+        b.contiguous(),
+        *zeros,
+        *_ends(scale, bias, zero),
+        _flat(packed),
+    )
 
 
 @op(name="nn.conv_int8")
@@ -125,13 +174,14 @@ def conv_int8(
     input: Tensor, weight: Tensor, input_zero: Tensor | None, weight_zero: Tensor | None,
     scale: Tensor | None, bias: Tensor | None, zero: Tensor | None, dtype: DType | str,
     stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int,
-    size: Sequence[int],
+    size: Sequence[int], packed: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """The convolution of `input - input_zero` by `weight - weight_zero`, both u8 or i8.
 
     Shapes are those of `nn.convolution`: input (batch, channels, *spatial), weight (out channels,
     channels / groups, *kernel), out (batch, out channels, *size). weight_zero, scale and bias have
     one element, or one a channel of the result; `dtype` and these are as in `nn.matmul_int8`.
+    `packed` is what `nn.int8_rows` made of weight and weight_zero.
     """
     from .conv import convolution
 
@@ -178,7 +228,7 @@ def _(
     out: Tensor, input: Tensor, weight: Tensor, input_zero: Tensor | None,
     weight_zero: Tensor | None, scale: Tensor | None, bias: Tensor | None, zero: Tensor | None,
     dtype: DType | str, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int],
-    groups: int, size: Sequence[int],
+    groups: int, size: Sequence[int], packed: Tensor | None = None,
 ) -> tuple[Any, ...]:  # fmt: skip
     from .conv import numbers
 
@@ -186,4 +236,5 @@ def _(
     if input.ndim == 3:  # of one axis: of height 1
         arrays = [x.unsqueeze(2) for x in arrays]
     zeros = _flat(input_zero), _flat(weight_zero)
-    return *arrays, *zeros, *_ends(scale, bias, zero), *numbers(stride, padding, dilation, groups)
+    ends = *_ends(scale, bias, zero), _flat(packed)
+    return *arrays, *zeros, *ends, *numbers(stride, padding, dilation, groups)

@@ -19,6 +19,7 @@ from tallow.onnx.operators.quantization import (
     quantize_linear,
 )
 from tallow.onnx.operators.quantized_values import rounded, type_of
+from tallow.onnx.operators.table import operator
 from tallow.tensor import Tensor
 
 # --- there and back -------------------------------------------------------------------------------
@@ -194,10 +195,21 @@ def matmul_integer_to_float(
     b_zero: Tensor | None = None, bias: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """The product of 8-bit matrices as floats, plus a bias."""
+    return packed_matmul(a, b, a_scale, b_scale, a_zero, b_zero, bias)
+
+
+@operator("MatMulIntegerToFloat", domain="tallow")
+def packed_matmul(
+    a: Tensor, b: Tensor, a_scale: Tensor, b_scale: Tensor, a_zero: Tensor | None = None,
+    b_zero: Tensor | None = None, bias: Tensor | None = None, packed: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """`MatMulIntegerToFloat` with its second matrix as the kernel takes it besides."""
     scales = _flat(b_scale)
     assert scales is not None
     scale = a_scale.reshape(()) * scales
-    return product(a, b, _flat(a_zero), _flat(b_zero), scale=scale, bias=bias, dtype=f32)
+    return product(
+        a, b, _flat(a_zero), _flat(b_zero), scale=scale, bias=bias, dtype=f32, packed=packed
+    )
 
 
 @microsoft("DynamicQuantizeMatMul")

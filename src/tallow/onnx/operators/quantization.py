@@ -121,7 +121,7 @@ def row_zero(zero: Tensor | None, a: Tensor) -> Tensor | None:
 def product(
     a: Tensor, b: Tensor, a_zero: Tensor | None, b_zero: Tensor | None, *,
     scale: Tensor | None = None, bias: Tensor | None = None, zero: Tensor | None = None,
-    dtype: DType = i32,
+    dtype: DType = i32, packed: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """`nn.matmul_int8` for operands of any rank, as numpy's matmul takes them."""
     left, right = a.ndim == 1, b.ndim == 1
@@ -131,7 +131,8 @@ def product(
         b = b.unsqueeze(-1)
     if b_zero is not None and b_zero.numel() == 1:
         b_zero = b_zero.reshape(())
-    found = matmul_int8(a, b, row_zero(a_zero, a), b_zero, scale, bias, zero, dtype)
+    zeros = row_zero(a_zero, a), b_zero
+    found = matmul_int8(a, b, *zeros, scale, bias, zero, dtype, packed)
     if right:
         found = found.squeeze(-1)
     return found.squeeze(-1 if right else -2) if left else found
@@ -223,11 +224,26 @@ def qlinear_conv(
     pads: Any = None, strides: Any = None,
 ) -> Tensor:  # fmt: skip
     """The convolution of quantised tensors, plus an int32 bias, quantised."""
+    return packed_qlinear_conv(
+        x, x_scale, x_zero_point, w, w_scale, w_zero_point, y_scale, y_zero_point, B,
+        auto_pad=auto_pad, dilations=dilations, group=group, kernel_shape=kernel_shape, pads=pads,
+        strides=strides,
+    )  # fmt: skip
+
+
+@operator("QLinearConv", domain="tallow")
+def packed_qlinear_conv(
+    x: Tensor, x_scale: Tensor, x_zero_point: Tensor, w: Tensor, w_scale: Tensor,
+    w_zero_point: Tensor, y_scale: Tensor, y_zero_point: Tensor, B: Tensor | None = None,
+    packed: Tensor | None = None, *, auto_pad: str = "NOTSET", dilations: Any = None,
+    group: int = 1, kernel_shape: Any = None, pads: Any = None, strides: Any = None,
+) -> Tensor:  # fmt: skip
+    """`QLinearConv` with its weight as the kernel takes it besides."""
     where = "QLinearConv"
     s, p, d, size = conv_sizes(x, w, auto_pad, dilations, kernel_shape, pads, strides, where)
     w_scales = w_scale.reshape(()) if w_scale.numel() == 1 else w_scale
     scale = x_scale.reshape(()) * w_scales / y_scale.reshape(())
     return conv_int8(
         x, w, _one(x_zero_point), _one(w_zero_point), scale, B, _one(y_zero_point),
-        y_zero_point.dtype, s, p, d, group, size,
+        y_zero_point.dtype, s, p, d, group, size, packed,
     )  # fmt: skip

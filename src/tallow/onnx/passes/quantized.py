@@ -9,6 +9,7 @@ from tallow.dtype import f32, i8, i32, u8
 from tallow.formats.onnx.types import CODES
 from tallow.onnx.graph import Graph, Node
 from tallow.onnx.passes.matching import Matcher
+from tallow.ops.integer import int8_columns, int8_rows
 from tallow.tensor import Tensor
 
 _BYTES: Final = (u8, i8)
@@ -22,7 +23,45 @@ def quantized(graph: Graph) -> Graph:
         pattern = None if node.domain else _PATTERNS.get(node.op_type)
         if pattern is not None and m.stands(node):
             pattern(m, node)
+    for node in m.nodes():
+        if node.op_type == "MatMulIntegerToFloat" and node.domain == _MICROSOFT:
+            _pack_matrix(m, node)
+        elif node.op_type == "QLinearConv" and not node.domain:
+            _pack_weight(m, node)
     return m.result()
+
+
+# --- weights as kernels take them -----------------------------------------------------------------
+
+
+def _given(m: Matcher, node: Node, at: int, zero: int) -> tuple[Tensor, Tensor | None] | None:
+    """A constant of bytes and its zero point, which is constant, too, or none."""
+    name = node.inputs[zero] if len(node.inputs) > zero else ""
+    weight, point = m.constants.get(node.inputs[at]), m.constants.get(name)
+    if not isinstance(weight, Tensor) or weight.dtype not in _BYTES or (name and point is None):
+        return None
+    return weight, point
+
+
+def _pack_matrix(m: Matcher, node: Node) -> None:
+    found = _given(m, node, 1, 5)
+    if found is None or found[0].ndim != 2:
+        return
+    packed = m.constant(f"{node.inputs[1]}.packed", int8_columns(*found))
+    inputs = [*node.inputs, *[""] * (7 - len(node.inputs)), packed]
+    m.replace([node], "MatMulIntegerToFloat", inputs, node.outputs[0])
+
+
+def _pack_weight(m: Matcher, node: Node) -> None:
+    found = _given(m, node, 3, 5)
+    group = node.attributes.get("group", 1)
+    if found is None or found[0].ndim not in (3, 4) or found[0].shape[0] % group:
+        return
+    if found[0].shape[1] == 1:  # depthwise, whose kernel is of floats
+        return
+    packed = m.constant(f"{node.inputs[3]}.packed", int8_rows(*found, group))
+    inputs = [*node.inputs, *[""] * (9 - len(node.inputs)), packed]
+    m.replace([node], "QLinearConv", inputs, node.outputs[0], node.attributes)
 
 
 # --- dynamically quantised ------------------------------------------------------------------------
