@@ -151,3 +151,19 @@ def test_operators_on_bytes_are_run_as_they_are(tmp_path):
     wanted = reference(model, x)
     step = max(np.abs(wanted).max() / 60, 1e-3)
     np.testing.assert_allclose(ours(model, {"x": x})[0], wanted, atol=step, rtol=0)
+
+
+def test_weights_kept_as_bytes_become_floats_once():
+    from onnx.helper import make_node
+
+    import onnx
+
+    nodes = [
+        make_node("Cast", ["w"], ["f"], to=onnx.TensorProto.FLOAT),
+        make_node("Mul", ["f", "s"], ["g"]), make_node("MatMul", ["x", "g"], ["y"]),
+    ]  # fmt: skip
+    weight = rng.integers(-128, 128, (1200, 1000)).astype("i1")
+    model = graph(nodes, [3, 1200], {"w": weight, "s": np.asarray(0.01, "f4")})
+    x = f(3, 1200)
+    assert operators(model, x) == ["Linear"]
+    np.testing.assert_allclose(ours(model, {"x": x})[0], reference(model, x), rtol=1e-4, atol=1e-3)

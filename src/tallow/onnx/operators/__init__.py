@@ -49,6 +49,7 @@ GROUPS = (
     "contrib_products",
     "contrib_attention",
     "contrib_quantized",
+    "contrib_recurrent",
     "ml_features",
     "ml_labels",
     "ml_linear",

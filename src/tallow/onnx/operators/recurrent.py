@@ -71,8 +71,13 @@ def gru_step(x: Tensor, state: State, layer: Layer) -> State:
 
 def lstm_step(x: Tensor, state: State, layer: Layer) -> State:
     """Gates in the order i, o, f, c; peepholes i, o, f."""
-    (h, c), (f, g, k), limit = state, layer.acts, layer.limit
-    i, o, forget, fresh = (x + ops.linear(h, layer.r, layer.hidden_bias)).chunk(4, -1)
+    return lstm_gates(x + ops.linear(state[0], layer.r, layer.hidden_bias), state, layer)
+
+
+def lstm_gates(sums: Tensor, state: State, layer: Layer) -> State:
+    """The next state from the sums of both products."""
+    (_, c), (f, g, k), limit = state, layer.acts, layer.limit
+    i, o, forget, fresh = sums.chunk(4, -1)
     pi, po, pf = (None,) * 3 if layer.peephole is None else layer.peephole.chunk(3)
     i = f(limit(i if pi is None else i + pi * c))
     if layer.option:
@@ -111,6 +116,14 @@ def run(
                 projected, layer.r, layer.hidden_bias, state[0], lengths, reverse, (1, 0, 2)
             )
             return out, (h,)
+    return walked(projected, state, layer, step, reverse, lengths)
+
+
+def walked(
+    projected: Tensor, state: State, layer: Layer, step: Step, reverse: bool,
+    lengths: Tensor | None,
+) -> tuple[Tensor, State]:  # fmt: skip
+    """What `run` gives, step by step."""
     steps = projected.unbind(0)
     outs: list[Any] = [None] * len(steps)
     for t in reversed(range(len(steps))) if reverse else range(len(steps)):

@@ -8,7 +8,8 @@ from tallow.onnx.graph import Graph, Node
 from tallow.onnx.program import Program, outer_names
 from tallow.tensor import Tensor
 
-_LARGE: Final = 1 << 20  # bytes of a result that must not be larger than what it is made of
+_LARGE: Final = 1 << 20  # bytes of a result that must not be much larger than what made it
+_GROWTH: Final = 4  # bytes made floats, which would cost more at each call
 
 
 def folded(graph: Graph) -> Graph:
@@ -36,10 +37,12 @@ def _computed(node: Node, constants: dict[str, Any]) -> dict[str, Any] | None:
     inner = Graph("", [node], [], [ValueInfo(name, None) for name in outputs], around)
     found = dict(zip(outputs, Program(inner).interpret([], []), strict=True))
     size = sum(_bytes(value) for value in found.values())
-    if size > _LARGE and size > 2 * sum(_bytes(value) for value in around.values()):
+    if size > _LARGE and size > _GROWTH * sum(_bytes(value) for value in around.values()):
         return None
     return found
 
 
 def _bytes(value: Any) -> int:
-    return value.numel() * value.dtype.itemsize if isinstance(value, Tensor) else 0
+    if isinstance(value, Tensor):
+        return value.numel() * value.dtype.itemsize
+    return int(getattr(value, "nbytes", 0))  # an array on the host
