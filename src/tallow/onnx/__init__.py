@@ -60,7 +60,7 @@ __all__ = [
 def load(
     source: Source, *, plans: bool = True, rewrites: bool | str | Iterable[str] = True
 ) -> Model:
-    """The model in an ONNX file (a path, or its bytes); its weights are views of the file.
+    """The model in an ONNX file (a path, or its bytes); no weight is read before a call.
 
     `plans=False` computes every call node by node; `rewrites` are those of `tallow.compile`.
 

@@ -18,6 +18,7 @@ from tallow.onnx.graph import Graph, Node
 from tallow.onnx.operators import Row, find
 from tallow.onnx.ordering import Uses, ordered
 from tallow.onnx.scopes import Closure, Names, Scope
+from tallow.onnx.unread import unread
 
 LAST_OPSET: Final = 28  # of ai.onnx: a later one may mean other things
 _OVERRIDABLE: Final = 4  # the IR from which an initialiser among the inputs is a default only
@@ -77,7 +78,10 @@ class _Importer:
             self._define(each.name, -1, makers, scope, f"{where} inputs")
         for name, value in given.initializers.items():
             self._define(name, -1, makers, scope, f"{where} initializers")
-            self._constants[scope.names[name]] = self._value(value, f"initializer {shown(name)}")
+            later = unread(value)
+            self._constants[scope.names[name]] = (
+                self._value(value, f"initializer {shown(name)}") if later is None else later
+            )
         made = Graph(given.name, [], [_called(each, scope) for each in inputs], [])
         self._body(given.nodes, makers, scope, made.nodes)
         for each in given.outputs:

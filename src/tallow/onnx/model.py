@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, Self
 
 from tallow import _native
 from tallow.autograd.mode import MODE
@@ -14,12 +14,13 @@ from tallow.errors import ArgumentError, DTypeError, ShapeError, TallowError, ex
 from tallow.formats.onnx import OnnxFile, ValueInfo
 from tallow.nn.attributes import TABLES
 from tallow.nn.module import Module
-from tallow.nn.parameter import Buffer, Parameter
+from tallow.nn.parameter import Buffer, DeferredParameter, Parameter
 from tallow.onnx.graph import Graph
 from tallow.onnx.passes import optimized
 from tallow.onnx.program import Program
 from tallow.onnx.runner import Runner, RunStats
 from tallow.onnx.signature import bind, two_lengths
+from tallow.onnx.unread import is_unread, release
 from tallow.onnx.weights import Weights, WeightTable, quantizable, with_weights, without_weights
 from tallow.tensor import Tensor
 
@@ -60,7 +61,9 @@ class Model(Module):
         self.stats = RunStats()
         self._begin({}, {})
         for name, value in weights.items():
-            if value.dtype.is_floating_point:
+            if isinstance(value, DeferredParameter):
+                self._parameters[name] = value
+            elif value.dtype.is_floating_point:
                 self._parameters[name] = Parameter(value, requires_grad=False)
             else:
                 self._buffers[name] = Buffer(value)
@@ -213,6 +216,10 @@ class Model(Module):
         else:
             super().__setattr__(name, value)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self._engines.clear()  # weights that are unread are converted without a trace
+        return super()._apply(fn, recurse)
+
     def get_parameter(self, target: str) -> Parameter:
         """The parameter of that name, which may have dots."""
         if target in self._parameters:
@@ -261,7 +268,8 @@ class _Engine:
         self, parameters: Mapping[str, Any], buffers: Mapping[str, Any], inputs: list[Any]
     ) -> list[Any]:
         """The outputs of the program for these weights."""
-        tensors = [*parameters.values(), *buffers.values()]
+        tensors = [x for x in parameters.values() if not is_unread(x)]
+        tensors += buffers.values()
         state, recorded = _native.tensors_state(tensors)
         if MODE.enabled and (
             recorded or any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
@@ -285,7 +293,9 @@ class _Engine:
         return value
 
     def _prepare(self, weights: Mapping[str, Any], tensors: list[Tensor], state: bytes) -> None:
-        graph = optimized(self._with(weights))
+        graph = self._with(weights)
+        release(weights.values())
+        graph = optimized(graph)
         named = {n: v for n, v in graph.constants.items() if isinstance(v, Tensor)}
         self._runner = Runner(
             Program(graph), plans=self._plans, rewrites=self._rewrites, weights=named,
@@ -294,3 +304,4 @@ class _Engine:
         self._state = state
         self._arrays = [*map(_array, tensors)]  # kept, so that none can have another's place
         self._constant = frozenset(x._array.storage_id for x in named.values())
+        _native.pool_trim()  # of weights that were read to make other constants of them

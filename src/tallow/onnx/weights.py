@@ -11,6 +11,7 @@ from tallow.nn.attributes import MemberDict
 from tallow.nn.parameter import Buffer, Parameter
 from tallow.onnx.graph import Graph
 from tallow.onnx.passes.quantizing import product_weights, with_linear
+from tallow.onnx.unread import read
 from tallow.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def with_weights(graph: Graph, weights: Mapping[str, Tensor], *, exact: bool = F
     ways = product_weights(graph, {n: v.shape for n, v in own.items()}) if blocks else {}
     tensors = {}
     for name, value in own.items():
-        given = weights[value.name]
+        given = read(weights[value.name])
         if name in ways and given.dtype.is_quantized:
             wanted = value.shape[::-1] if ways[name] else value.shape
             if tuple(given.shape) != wanted:
@@ -74,7 +75,7 @@ def with_file_layout(graph: Graph, weights: Mapping[str, Tensor]) -> Graph:
     ways = product_weights(graph, {n: v.shape for n, v in own.items()})
     tensors = {}
     for name, value in own.items():
-        given = weights[value.name].detach()
+        given = read(weights[value.name]).detach()
         blocks = given.dtype.is_quantized and ways.get(name, False)
         given = given.to(value.dtype)
         tensors[name] = given.transpose(0, 1) if blocks else given
