@@ -258,6 +258,7 @@ class _Engine:
         self._graph, self._lock, self._stats = graph, model._lock, model.stats
         self._plans, self._rewrites = model._options
         self._exact = model._exact
+        self._any_unread = any(map(is_unread, model.parameters()))
         self.inputs = graph.inputs
         self._arrays: list[_native.Array] = []
         self._state = b""
@@ -268,8 +269,9 @@ class _Engine:
         self, parameters: Mapping[str, Any], buffers: Mapping[str, Any], inputs: list[Any]
     ) -> list[Any]:
         """The outputs of the program for these weights."""
-        tensors = [x for x in parameters.values() if not is_unread(x)]
-        tensors += buffers.values()
+        tensors = [*parameters.values(), *buffers.values()]
+        if self._any_unread:
+            tensors = [x for x in tensors if type(x) is not DeferredParameter or x.requires_grad]
         state, recorded = _native.tensors_state(tensors)
         if MODE.enabled and (
             recorded or any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
