@@ -179,6 +179,7 @@ BAD = {
     "pool": ("MaxRoiPool", [X, REGIONS], {"pooled_shape": [1, 1]}),
     "pool far": ("MaxRoiPool", [X, floats([2, 0, 0, 1, 1])], {"pooled_shape": [1, 1]}),
     "pool nan": ("MaxRoiPool", [X, floats([0, 0, np.nan, 1, 1])], {"pooled_shape": [1, 1]}),
+    "pool huge": ("MaxRoiPool", [X, floats([0, 0, 0, 1, 1])], {"pooled_shape": [1, 1 << 40]}),
     "pool size": ("MaxRoiPool", [X, floats([0, 0, 0, 1, 1])], {"pooled_shape": [0, 1]}),
     "unique axis": ("Unique", [X], {"axis": 4}),
     "past long": ("TensorScatter", [PAST, np.zeros((2, 7, 4), "float32")], {}),

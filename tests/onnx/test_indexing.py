@@ -163,6 +163,9 @@ FAR = {
     "scatter nd mul": ("ScatterND", [X, ints([0, 4]), X[0, :1]], {"reduction": "mul"}),
 }  # fmt: skip
 BAD = {
+    "nd texts": ("GatherND", [X, np.array([["0"]], object)], {}),
+    "updates texts": ("ScatterND", [X, TUPLES, np.array([["a"] * 4] * 3, object)], {}),
+    "top_k float": ("TopK", [X, np.array([1.0])], {}),
     "gather axis": ("Gather", [X, ints(0)], {"axis": 3}),
     "elements rank": ("GatherElements", [X, ints(0)], {}),
     "elements long": ("GatherElements", [X, np.zeros((1, 4, 1), "int64")], {}),

@@ -140,6 +140,12 @@ def test_shapes_of_every_dtype(dtype):
 
 
 BAD = {
+    "reshape floats": ("Reshape", [X, np.array([2.0, 12.0])], {}),
+    "reshape matrix": ("Reshape", [X, ints([2], [12])], {}),
+    "reshape texts": ("Reshape", [X, np.array(["24"], object)], {}),
+    "concat kinds": ("Concat", [X, np.array([[["a"]]], object)], {"axis": 0}),
+    "squeeze matrix": ("Squeeze", [X, ints([0])], {}),
+    "slice floats": ("Slice", [X, np.array([1.5]), ints(2)], {}),
     "reshape count": ("Reshape", [X, ints(5, 5)], {}),
     "reshape two": ("Reshape", [X, ints(-1, -1)], {}),
     "reshape low": ("Reshape", [X, ints(-2, 12)], {}),

@@ -13,6 +13,7 @@ from tallow.factories import tensor, zeros
 from tallow.onnx.operators.moving import listed
 from tallow.onnx.operators.table import operator
 from tallow.ops.mask import best_boxes, mask_counts, positions_of
+from tallow.ops.resample import check_longest
 from tallow.tensor import Tensor
 
 _REGIONS = 64  # regions whose samples are in memory at once
@@ -178,6 +179,7 @@ def max_roi_pool(
     expect(fits, "MaxRoiPool", "x (n, c, h, w), rois (k, 5)", (x.shape, rois.shape))
     good = len(pooled_shape) == 2 and min(pooled_shape) > 0
     expect(good, "MaxRoiPool", "two lengths above 0", pooled_shape, ArgumentError)
+    check_longest("MaxRoiPool", pooled_shape)
     made = []
     images, corners = rois[:, 0].tolist(), (rois[:, 1:] * spatial_scale).tolist()
     for image, (x1, y1, x2, y2) in zip(images, corners, strict=True):

@@ -10,7 +10,7 @@ from tallow import ops
 from tallow.dtype import i64, u8
 from tallow.errors import ArgumentError, expect
 from tallow.factories import zeros
-from tallow.onnx.operators.moving import listed, moves
+from tallow.onnx.operators.moving import moves, whole
 from tallow.onnx.operators.table import operator
 from tallow.ops.fold import fold
 from tallow.ops.spatial import is_float
@@ -73,7 +73,7 @@ def col2im(
     strides: list[int] | None = None,
 ) -> Tensor:  # fmt: skip
     """Columns added up into the image of which they were the blocks."""
-    image, block = listed(image_shape), listed(block_shape)
+    image, block = whole(image_shape), whole(block_shape)
     n = len(image)
     by, apart, around = strides or [1] * n, dilations or [1] * n, pads or [0] * 2 * n
     good = n == len(block) == len(by) == len(apart) and len(around) == 2 * n > 0

@@ -8,7 +8,7 @@ from typing import Any
 from tallow import ops
 from tallow.dtype import i64
 from tallow.errors import ArgumentError, DTypeError, expect
-from tallow.onnx.operators.moving import axis_in, listed, moves, on_host
+from tallow.onnx.operators.moving import axis_in, moves, on_host, whole
 from tallow.onnx.operators.table import operator
 from tallow.ops.mask import mask_counts, positions_of
 from tallow.tensor import Tensor
@@ -119,7 +119,7 @@ def top_k(
 ) -> tuple[Tensor, Tensor]:
     """The largest or smallest elements along an axis and their places; of equal ones the first."""
     at = axis_in(axis, x.ndim, "TopK")
-    given = listed(k)
+    given = whole(k)
     good = len(given) == 1 and 0 <= given[0] <= x.shape[at]
     expect(good, "TopK", f"one K in [0, {x.shape[at]}]", given, ArgumentError)
     expect(x.dtype.kind in "iuf", "TopK", "numbers", x.dtype.name, DTypeError)

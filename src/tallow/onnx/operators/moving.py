@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from tallow import ops
 from tallow.dtype import i64
-from tallow.errors import IndexRangeError, expect
+from tallow.errors import DTypeError, IndexRangeError, expect
 from tallow.tensor import Tensor
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -30,6 +30,9 @@ def moves(*places: int) -> Callable[[Function], Function]:
         @functools.wraps(function)
         def row(*inputs: Any, **attributes: Any) -> Any:
             chosen = [i for i in places or range(len(inputs)) if i < len(inputs)]
+            for i, value in enumerate(inputs):
+                if on_host(value) and i not in chosen:
+                    expect(False, "indices", "a tensor", value.dtype, DTypeError)
             if not any(on_host(inputs[i]) for i in chosen):
                 return function(*inputs, **attributes)
             given, pool = list(inputs), list[Any]()
@@ -59,6 +62,9 @@ def taken(elements: Any, places: Tensor) -> Any:
 def _pooled(array: Any, pool: list[Any]) -> Any:
     if array is None:
         return None
+    if not on_host(array) or (pool and pool[0].dtype != array.dtype):
+        wanted = f"{pool[0].dtype} as the others" if pool else "one dtype"
+        expect(False, "inputs", wanted, array.dtype, DTypeError)
     start = sum(each.size for each in pool)
     pool.append(array)
     return ops.arange(start, start + array.size, dtype=i64).reshape(array.shape)
@@ -74,10 +80,23 @@ def _elements(found: Any, pool: Sequence[Any]) -> Any:
 
 
 def listed(value: Any) -> list[Any]:
-    """What a row reads as a list, a single number too; None is an empty one."""
+    """The numbers of a vector that a row reads, or of a single one; None has none."""
     if value is None:
         return []
-    return value if isinstance(value, list) else [value]
+    found = value if isinstance(value, list) else [value]
+    good = all(isinstance(each, int | float) for each in found)
+    expect(
+        good, "input", "a vector of numbers", type(found[0]).__name__ if found else "", DTypeError
+    )
+    return found
+
+
+def whole(value: Any) -> list[int]:
+    """The integers of a vector that a row reads, or a single one; None has none."""
+    found = listed(value)
+    good = all(isinstance(each, int) for each in found)
+    expect(good, "input", "a vector of integers", found, DTypeError)
+    return found
 
 
 def axes_in(axes: Sequence[int], ndim: int, where: str) -> list[int]:

@@ -9,8 +9,9 @@ from tallow import ops
 from tallow.dtype import i64
 from tallow.errors import ArgumentError, expect
 from tallow.factories import tensor
-from tallow.onnx.operators.moving import axes_in, listed, on_host, taken, with_default
+from tallow.onnx.operators.moving import axes_in, on_host, taken, whole, with_default
 from tallow.onnx.operators.table import operator
+from tallow.ops.resample import check_longest
 from tallow.tensor import Tensor
 
 _MODES: Final = {
@@ -57,6 +58,7 @@ def _extended(x: Tensor, sides: Sequence[tuple[int, int]], mode: str) -> Tensor:
     ):
         flat = [n for pair in reversed(sides[first:]) for n in pair]
         return ops.pad(x, flat, _MODES[mode])
+    check_longest("Pad", [x.shape[i] + sum(sides[i]) for i in todo])
     for i in todo:
         places = _places(x.shape[i], *sides[i], mode)
         x = ops.take_positions(x, tensor(places, dtype=i64, device=x.device), i)
@@ -81,16 +83,16 @@ def pad(
 ) -> Any:  # fmt: skip
     """A frame of a value, or of the tensor's own elements: mirrored, repeated or wrapped."""
     expect(mode in _MODES, "Pad", f"one of {', '.join(_MODES)}", repr(mode), ArgumentError)
-    given, n = listed(pads), data.ndim
-    chosen = [*range(n)] if axes is None else axes_in(listed(axes), n, "Pad")
+    given, n = whole(pads), data.ndim
+    chosen = [*range(n)] if axes is None else axes_in(whole(axes), n, "Pad")
     k = len(chosen)
     expect(len(given) == 2 * k, "Pad", f"{2 * k} pads", given)
-    value = listed(constant_value)
-    expect(len(value) <= 1, "Pad", "one constant value", value)
+    value = constant_value if isinstance(constant_value, list) else [constant_value]
+    expect(len(value) == 1 and not isinstance(value[0], list), "Pad", "one constant value", value)
     sides = [(0, 0)] * n
     for i, axis in enumerate(chosen):
         sides[axis] = (given[i], given[k + i])
-    return framed(data, sides, mode, value[0] if value else None)
+    return framed(data, sides, mode, value[0])
 
 
 @operator("Pad", since=2, until=10, host=True)
@@ -103,7 +105,7 @@ def pad_2(data: Any, *, pads: list[int], mode: str = "constant", value: float = 
 def center_crop_pad(data: Any, shape: list[int], *, axes: list[int] | None = None) -> Any:
     """The middle of a tensor, or the tensor in the middle of zeros, in the given lengths."""
     chosen = [*range(data.ndim)] if axes is None else axes_in(axes, data.ndim, "CenterCropPad")
-    lengths = listed(shape)
+    lengths = whole(shape)
     good = len(lengths) == len(chosen) and min(lengths, default=0) >= 0
     expect(good, "CenterCropPad", f"{len(chosen)} lengths of at least 0", lengths)
     sides = [(0, 0)] * data.ndim

@@ -12,7 +12,7 @@ from tallow import ops
 from tallow.dtype import DType, bool_, f32, f64, i64
 from tallow.errors import ArgumentError, DTypeError, expect
 from tallow.factories import tensor
-from tallow.onnx.operators.moving import axes_in, listed, moves
+from tallow.onnx.operators.moving import axes_in, listed, moves, whole
 from tallow.onnx.operators.table import operator
 from tallow.ops.resample import (
     WeightTable,
@@ -247,7 +247,7 @@ def resize(
     chosen = [*range(x.ndim)] if axes is None else axes_in(axes, x.ndim, "Resize")
     part = listed(roi) if crop else []
     expect(not crop or len(part) > 0, "Resize", "a roi for tf_crop_and_resize", roi, ArgumentError)
-    found = _axes(x.shape, chosen, listed(scales), listed(sizes), part, keep_aspect_ratio_policy)
+    found = _axes(x.shape, chosen, listed(scales), whole(sizes), part, keep_aspect_ratio_policy)
     way = _Way(mode, coordinate_transformation_mode, nearest_mode, cubic_coeff_a,
                bool(exclude_outside), bool(antialias))  # fmt: skip
     return resized(x, found, way, extrapolation_value)

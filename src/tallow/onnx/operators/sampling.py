@@ -10,7 +10,7 @@ from typing import Any, Final
 from tallow import ops
 from tallow.dtype import DType, f32, f64, i64
 from tallow.errors import ArgumentError, DTypeError, expect
-from tallow.onnx.operators.moving import listed
+from tallow.onnx.operators.moving import whole
 from tallow.onnx.operators.table import operator
 from tallow.ops.grid import FAR
 from tallow.tensor import Tensor
@@ -134,7 +134,8 @@ def grid_sample(
     expect(known, where, f"one of {', '.join(_PADDINGS)}", repr(padding_mode), ArgumentError)
     n = x.ndim - 2
     fits = n >= 1 and grid.ndim == n + 2 and (grid.shape[0], grid.shape[-1]) == (x.shape[0], n)
-    expect(fits, where, f"points of {n} coordinates for each of {x.shape[0]} images", grid.shape)
+    got = (x.shape, grid.shape)
+    expect(fits, where, "x (batch, channels, …) and a grid (batch, …, axes behind channels)", got)
     expect(grid.dtype.kind == "f", where, "a grid of floats", grid.dtype.name, DTypeError)
     empty = 0 in x.shape[2:] and grid.numel() > 0
     expect(not empty, where, "axes with elements", x.shape)
@@ -163,7 +164,7 @@ def grid_sample_16(
 @operator("AffineGrid", since=20, reads=("size",))
 def affine_grid(theta: Tensor, size: list[int], *, align_corners: int = 0) -> Tensor:
     """The grid of GridSample that samples by an affine map for each image."""
-    given = listed(size)
+    given = whole(size)
     good = len(given) in (4, 5) and min(given, default=0) > 0
     expect(good, "AffineGrid", "a size of 4 or 5 numbers above 0", given, ArgumentError)
     return ops.affine_grid(theta, given, bool(align_corners))

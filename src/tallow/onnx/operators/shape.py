@@ -6,7 +6,7 @@ import math
 
 from tallow import ops
 from tallow.errors import ArgumentError, expect
-from tallow.onnx.operators.moving import axes_in, axis_in, listed, moves
+from tallow.onnx.operators.moving import axes_in, axis_in, moves, whole
 from tallow.onnx.operators.table import operator
 from tallow.tensor import Tensor, broadcast_shapes
 
@@ -15,7 +15,7 @@ from tallow.tensor import Tensor, broadcast_shapes
 @moves(0)
 def reshape(data: Tensor, shape: list[int], *, allowzero: int = 0) -> Tensor:
     """The elements in another shape: 0 keeps a length, -1 is what remains."""
-    given = listed(shape)
+    given = whole(shape)
     good = given.count(-1) <= 1 and min(given, default=0) >= -1
     expect(good, "Reshape", "lengths of at least 0, and at most one -1", given)
     if allowzero:
@@ -53,7 +53,7 @@ def squeeze(data: Tensor, axes: list[int] | None = None) -> Tensor:
     shape = data.shape
     if axes is None:
         return data.reshape([length for length in shape if length != 1])
-    gone = axes_in(listed(axes), data.ndim, "Squeeze")
+    gone = axes_in(whole(axes), data.ndim, "Squeeze")
     single = all(shape[axis] == 1 for axis in gone)
     expect(single, "Squeeze", "axes of length 1", f"{axes} of shape {shape}")
     for axis in sorted(gone, reverse=True):
@@ -72,7 +72,7 @@ def squeeze_1(data: Tensor, *, axes: list[int] | None = None) -> Tensor:
 @moves(0)
 def unsqueeze(data: Tensor, axes: list[int]) -> Tensor:
     """With new axes of length 1, at these places of the result."""
-    given = listed(axes)
+    given = whole(axes)
     for axis in sorted(axes_in(given, data.ndim + len(given), "Unsqueeze")):
         data = data.unsqueeze(axis)
     return data
@@ -100,7 +100,7 @@ def transpose(data: Tensor, *, perm: list[int] | None = None) -> Tensor:
 @moves(0)
 def expand(x: Tensor, shape: list[int]) -> Tensor:
     """Broadcast with a shape, which may be broadcast, too."""
-    given = listed(shape)
+    given = whole(shape)
     expect(min(given, default=0) >= 0, "Expand", "lengths of at least 0", given)
     made = broadcast_shapes(x.shape, tuple(given), "Expand")
     return x if made == x.shape else x.expand(made)
@@ -110,7 +110,7 @@ def expand(x: Tensor, shape: list[int]) -> Tensor:
 @moves(0)
 def tile(x: Tensor, repeats: list[int]) -> Tensor:
     """Repeated along each axis."""
-    given = listed(repeats)
+    given = whole(repeats)
     good = len(given) == x.ndim and min(given, default=0) >= 0
     expect(good, "Tile", f"{x.ndim} repeats of at least 0", given)
     return x if all(n == 1 for n in given) else x.repeat(given)
@@ -154,7 +154,7 @@ def split_13(
 ) -> tuple[Tensor, ...]:
     """Parts of the given sizes, or as many of one size as there are outputs."""
     if split is not None:
-        return _parts(x, listed(split), axis, outputs)
+        return _parts(x, whole(split), axis, outputs)
     n = x.shape[axis_in(axis, x.ndim, "Split")]
     return _parts(x, [n // outputs] * outputs, axis, outputs)
 
@@ -169,7 +169,7 @@ def split_18(
     if split is not None:
         both = num_outputs is not None
         expect(not both, "Split", "either split or num_outputs", "both", ArgumentError)
-        return _parts(x, listed(split), axis, outputs)
+        return _parts(x, whole(split), axis, outputs)
     count = outputs if num_outputs is None else num_outputs
     expect(count == outputs, "Split", f"num_outputs of {outputs}", count, ArgumentError)
     n = x.shape[axis_in(axis, x.ndim, "Split")]
@@ -184,9 +184,9 @@ def slice_(
     steps: list[int] | None = None,
 ) -> Tensor:  # fmt: skip
     """A view from starts to ends in steps; bounds are cut off as those of Python's slices."""
-    first, last = listed(starts), listed(ends)
-    chosen = axes_in([*range(len(first))] if axes is None else listed(axes), data.ndim, "Slice")
-    by = [1] * len(first) if steps is None else listed(steps)
+    first, last = whole(starts), whole(ends)
+    chosen = axes_in([*range(len(first))] if axes is None else whole(axes), data.ndim, "Slice")
+    by = [1] * len(first) if steps is None else whole(steps)
     same = len(first) == len(last) == len(chosen) == len(by)
     expect(same, "Slice", "as many ends, axes and steps as starts", (first, last, chosen, by))
     expect(0 not in by, "Slice", "steps that are not 0", by, ArgumentError)
