@@ -9,6 +9,7 @@ import tallow as tl
 from formats import onnx_bytes as make
 from formats.protobuf_bytes import number, sized
 from formats.test_scaling import lines_of
+from tallow.errors import ArgumentError
 from tallow.formats.onnx import open_onnx
 from tallow.onnx.importing import import_graph
 
@@ -154,10 +155,29 @@ def test_time_is_linear_in_the_nodes(made):
 
 @pytest.mark.parametrize(("ir", "optional"), [(3, []), (4, ["one"]), (10, ["one"])])
 def test_initialisers_among_the_inputs(ir, optional):
-    graph = imported([node("Add", ["x", "one"], "y")], ["x", "one"], tensors=[ONE], ir=ir)
+    """Before IR 4 all were among the inputs, and none could be given: so does onnxruntime."""
+    nodes = [node("Add", ["x", "one"], "y")]
+    graph = imported(nodes, ["x", "one"], tensors=[ONE], ir=ir)
     assert [each.name for each in graph.inputs] == ["x"]
     assert [each.name for each in graph.optional] == optional
     assert [*graph.constants] == ["one"]
+    model = tl.onnx.load(make.model(make.graph(nodes, ["x", "one"], "y", [ONE]), ir=ir))
+    given = {"x": tl.tensor([1.0]), "one": tl.tensor([5.0])}
+    if optional:
+        assert model.run(given)["y"].tolist() == [6.0]
+    else:
+        with pytest.raises(ArgumentError, match="one"):
+            model.run(given)
+
+
+def test_sub_graphs_as_deep_as_files_can_have_them():
+    body = make.graph([node("Add", "xx", "r")], (), "r")
+    for _ in range(30):
+        body = make.graph([choice("yes", (6, body), (6, make.graph((), (), "x")), "r")], (), "r")
+    nodes = [choice("yes", (6, body), (6, make.graph((), (), "x")))]
+    model = tl.onnx.load(make.model(make.graph(nodes, "x", "y", [YES])))
+    for _ in range(3):
+        assert model.run({"x": tl.tensor([2.0])})["y"].tolist() == [4.0]
 
 
 def test_domains_that_nothing_uses_are_tolerated():

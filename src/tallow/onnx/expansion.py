@@ -39,7 +39,7 @@ class Expansion:
         """
         count, _ = self._nodes(graph.nodes, 0)
         most = _MOST_NODES + _MULTIPLE * self._stored
-        if self._functions and count > most:
+        if count > most:
             raise FormatError(self._path, "functions", f"calls of at most {most} nodes", count)
 
     def _nodes(self, nodes: Iterable[Node], depth: int) -> tuple[int, int]:
@@ -53,7 +53,7 @@ class Expansion:
             for graph in graphs_of(node):
                 more, deep = self._nodes(graph.nodes, depth + 1)
                 count, height = count + more, max(height, deep + 1)
-            if self._functions and (key := key_of(node)) in self._functions:
+            if (key := key_of(node)) in self._functions:
                 more, deep = self._function(key, depth + 1)
                 count, height = count + more, max(height, deep + 1)
         return count, height

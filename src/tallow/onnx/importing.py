@@ -60,7 +60,8 @@ class _Importer:
 
     def model(self, file: stored.OnnxFile) -> Graph:
         """The graph of the model."""
-        Expansion(self._path, self._functions).check(file.graph)
+        if self._functions:  # sub-graphs alone are no deeper than protobuf lets them be
+            Expansion(self._path, self._functions).check(file.graph)
         scope = Scope(None, "", file.opsets, None)
         made = self._graph(file.graph, scope)
         self._faults.refuse()

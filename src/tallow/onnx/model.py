@@ -49,11 +49,7 @@ class Model(Module):
         self.inputs: list[ValueInfo] = graph.inputs
         self._outputs: list[ValueInfo] = graph.outputs
         self._inferred = False
-        self.optional_inputs: list[ValueInfo] = [
-            each
-            for each in file.graph.inputs
-            if each.name in graph.constants and file.ir_version >= 4  # constants before
-        ]
+        self.optional_inputs: list[ValueInfo] = [*graph.optional]
         self._graph, weights = without_weights(graph)
         self._options: tuple[bool, Any] = (plans, rewrites)
         self._exact = False  # of activations, where weights are quantised

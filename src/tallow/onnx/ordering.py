@@ -24,10 +24,10 @@ class Uses:
         self._free: dict[int, frozenset[str]] = {}
 
     def of(self, node: Node) -> list[str]:
-        """Names that a node uses, one as often as it does."""
-        found = [name for name in node.inputs if name]
+        """Names that a node uses, one as often as it does; '' is that of none."""
+        found = node.inputs
         for graph in graphs_of(node):
-            found += self._free_of(graph)
+            found = [*found, *self._free_of(graph)]
         return found
 
     def _free_of(self, graph: Graph) -> frozenset[str]:
@@ -35,7 +35,7 @@ class Uses:
         known = self._free.get(id(graph))
         if known is None:
             used = {each.name for each in graph.outputs}
-            made = {*graph.initializers, *(each.name for each in graph.inputs)}
+            made = {"", *graph.initializers, *(each.name for each in graph.inputs)}
             for node in graph.nodes:
                 used.update(self.of(node))
                 made.update(node.outputs)
@@ -50,9 +50,9 @@ def ordered(
 
     `makers` has for each value of the graph the number of the node that makes it, -1 if none does.
     """
-    needs = [{m for n in uses.of(node) if (m := makers.get(n, -1)) >= 0} for node in nodes]
-    if all(not need or max(need) < at for at, need in enumerate(needs)):
+    if _in_order(nodes, makers, uses):
         return nodes, []
+    needs = [{m for n in uses.of(node) if (m := makers.get(n, -1)) >= 0} for node in nodes]
     users: list[list[int]] = [[] for _ in nodes]
     for at, need in enumerate(needs):
         for maker in need:
@@ -71,6 +71,15 @@ def ordered(
     if len(found) == len(nodes):
         return found, []
     return found, _cycle(nodes, needs, left)
+
+
+def _in_order(nodes: Sequence[Node], makers: Mapping[str, int], uses: Uses) -> bool:
+    maker = makers.get
+    for at, node in enumerate(nodes):
+        for name in uses.of(node):
+            if maker(name, -1) >= at:
+                return False
+    return True
 
 
 def _cycle(nodes: Sequence[Node], needs: list[set[int]], left: list[int]) -> list[Node]:
