@@ -105,7 +105,7 @@ const char* int8_columns(const Arg* args, int) {
   if (!offsets) return "int8_columns: out of memory";
   for (int64_t p = 0; p < k; ++p) offsets[p] = p * n;
   const Columns columns{b.ptr<uint8_t>(), offsets, k, zeros.is_signed};
-  memset(out.ptr<uint8_t>() + panels * bytes, 0, out.size() - panels * bytes);
+  memset(out.ptr<uint8_t>(), 0, out.size());  // what lies between the parts, and behind them
   parallel_for(panels, 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
       uint8_t* to = out.ptr<uint8_t>() + i * bytes;
