@@ -26,15 +26,12 @@ struct RowEnd {
     if (p.ends.bias)
       memcpy(bias + j, static_cast<const char*>(p.ends.bias) + 4 * at * p.ends.bias_step, 4);
   }
-  TL_INLINE void of_row(int64_t row) {
-    const Ends& e = p.ends;
-    if (!e.by_row) return;
-    scale[0] = e.scale ? e.scale[row * e.scale_step] : 0;
-    fetch_bias(row, 0);
-    for (int j = 1; j < kAcross; ++j) scale[j] = scale[0], memcpy(bias + j, bias, 4);
-  }
   TL_INLINE void write(int64_t row, const int32_t* c, char* to) {
-    of_row(row);
+    const bool by_row = p.ends.by_row;
+    if (by_row) fetch_bias(row, 0);
+    const f32x8 row_bias = bias[0] - f32x8{};
+    const f32x8 row_scale =
+        (by_row && p.ends.scale ? p.ends.scale[row * p.ends.scale_step] : 0) - f32x8{};
     const int32_t term = p.rows->term(row), zero = kWords ? 1 : p.row_zeros.at(row, true);
     const bool bytes = p.ends.itemsize() == 1, is_signed = p.ends.dtype == DType::i8;
     const float low = static_cast<float>((is_signed ? -128 : 0) - p.ends.zero), high = low + 255;
@@ -45,10 +42,12 @@ struct RowEnd {
         store_at(to + 4 * j, v);
         continue;
       }
-      if (bytes) v += load_as<i32x8>(bias + j);
-      f32x8 f = __builtin_convertvector(v, f32x8) * load_as<f32x8>(scale + j);
+      const f32x8 b = by_row ? row_bias : load_as<f32x8>(bias + j);
+      if (bytes) v += (i32x8)b;
+      f32x8 f =
+          __builtin_convertvector(v, f32x8) * (by_row ? row_scale : load_as<f32x8>(scale + j));
       if (!bytes) {
-        store_at(to + 4 * j, f + load_as<f32x8>(bias + j));
+        store_at(to + 4 * j, f + b);
         continue;
       }
       f = min(max(f, f32x8{} + low), f32x8{} + high);
@@ -71,6 +70,7 @@ void multiply_panel8(const Product& p, int64_t panel, int64_t begin, int64_t end
   else
     tiles.pack(p.columns, first, used, p.column_zeros);
   RowEnd ends(p, tiles, first, used);
+  const Runs runs(p.target, first, used);
   alignas(64) int32_t c[kTileRows * kAcross];
   alignas(64) char line[4 * kAcross];
   for (int64_t row = begin; row < end; row += kTileRows) {
@@ -82,7 +82,7 @@ void multiply_panel8(const Product& p, int64_t panel, int64_t begin, int64_t end
     }
     for (int r = 0; r < here; ++r) {
       ends.write(row + r, c + r * kAcross, line);
-      p.target.write(row + r, first, used, line, p.ends.itemsize());
+      runs.write(p.target.out + (row + r) * p.target.row_step, line, p.ends.itemsize());
     }
   }
 }

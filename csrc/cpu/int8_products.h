@@ -238,21 +238,33 @@ TL_INLINE void multiply_rows(const PackedRows& rows, const Panel8& panel, int64_
 struct Target {
   char* out;
   int64_t row_step, pitch, width;
-  TL_INLINE void write(int64_t row, int64_t first, int64_t used, const void* from,
-                       int64_t itemsize) const {
-    const char* at = static_cast<const char*>(from);
-    char* line = out + row * row_step;
-    if (pitch == 0) {
-      memcpy(line + first * itemsize, at, used * itemsize);
+};
+
+// Columns of a panel that stand side by side in the result.
+struct Runs {
+  int count = 0;
+  int64_t from[kAcross], to[kAcross], length[kAcross];
+
+  Runs(const Target& target, int64_t first, int64_t used) {
+    if (target.pitch == 0) {
+      add(0, first, used);
       return;
     }
     for (int64_t j = 0; j < used;) {
-      const int64_t y = (first + j) / pitch, x = (first + j) % pitch,
-                    run = min64(pitch - x, used - j);
-      const int64_t valid = min64(run, width - x);
-      if (valid > 0) memcpy(line + (y * width + x) * itemsize, at + j * itemsize, valid * itemsize);
+      const int64_t y = (first + j) / target.pitch, x = (first + j) % target.pitch;
+      const int64_t run = min64(target.pitch - x, used - j);
+      if (x < target.width) add(j, y * target.width + x, min64(run, target.width - x));
       j += run;
     }
+  }
+  TL_INLINE void write(char* line, const char* at, int64_t itemsize) const {
+    for (int i = 0; i < count; ++i)
+      memcpy(line + to[i] * itemsize, at + from[i] * itemsize, length[i] * itemsize);
+  }
+
+ private:
+  TL_INLINE void add(int64_t source, int64_t at, int64_t n) {
+    from[count] = source, to[count] = at, length[count++] = n;
   }
 };
 
