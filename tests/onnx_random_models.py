@@ -18,6 +18,7 @@ from onnx_random import (
     unary,
     where,
 )
+from onnx_random_motifs import MOTIFS
 from onnx_random_shapes import (
     chosen,
     cut,
@@ -172,6 +173,7 @@ OPERATORS = [
     choice,
     repetition,
 ]
+OPERATORS += MOTIFS
 
 SHAPES = [("n", 3), ("n", 4, 3), (3, "m"), ("n", 2, 4, 4), (2, 3), ("n",), (4,), ("n", 2, "m"), ()]
 

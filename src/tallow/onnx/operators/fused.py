@@ -20,10 +20,10 @@ def silu(x: Tensor) -> Tensor:
 
 @operator("Attention", domain="tallow")
 def attention(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, scale: float
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, scale: float, axis: int = -1
 ) -> Tensor:
-    """softmax(q @ k * scale + mask) @ v: `k` is (…, size, length)."""
+    """softmax(q @ k * scale + mask) @ v: `k` is (…, size, length); `axis` is -1, or 3."""
     if q.ndim == k.ndim == v.ndim == 4:
         return scaled_dot_product_attention(q, k.transpose(-1, -2), v, mask, scale=scale)
     scores = q @ k * scale
-    return (scores if mask is None else scores + mask).softmax(-1) @ v
+    return (scores if mask is None else scores + mask).softmax(axis) @ v

@@ -8,7 +8,8 @@ from tallow.onnx.passes.matching import Matcher
 
 def attention(m: Matcher, softmax: Node) -> bool:
     """softmax(q @ k * scale + mask) @ v; k stands transposed."""
-    if softmax.attributes.get("axis", -1 if softmax.opset >= 13 else 1) not in (-1, 3):
+    axis = softmax.attributes.get("axis", -1 if softmax.opset >= 13 else 1)
+    if axis not in (-1, 3):
         return False
     weighted = m.user(softmax.outputs[0], "MatMul")
     if weighted is None or weighted.inputs[0] != softmax.outputs[0]:
@@ -36,5 +37,6 @@ def attention(m: Matcher, softmax: Node) -> bool:
     if product is None or len(m.users(at)) != 1:
         return False
     inputs = [*product.inputs, weighted.inputs[1], *([mask] if mask else [])]
-    m.replace([product, *gone], "Attention", inputs, weighted.outputs[0], {"scale": scale})
+    given = {"scale": scale, "axis": axis}
+    m.replace([product, *gone], "Attention", inputs, weighted.outputs[0], given)
     return True

@@ -62,9 +62,11 @@ class Matcher:
         return found[0]
 
     def number(self, name: str) -> float | None:
-        """A constant of one element as a number."""
+        """A constant of one element, which adds no axes to another operand, as a number."""
         value = self.constants.get(name)
         if not isinstance(value, Tensor) or value.numel() != 1 or value.dtype.kind not in "fiu":
+            return None
+        if value.ndim > 1:
             return None
         return float(value.item())
 
