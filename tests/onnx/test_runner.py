@@ -129,3 +129,15 @@ def test_a_capture_that_fails_leaves_the_values_as_they_were():
         for _ in range(4):
             last = run([a], [])[2].tolist()
             assert last == [p + q for p, q in zip(x, x[::-1], strict=True)]
+
+
+def test_shapes_that_always_change_are_soon_computed_without_plans():
+    given = runner(graph([node("Add", "a a", "b"), node("Relu", "b", "c")], "a", "c"))
+    for _ in range(4):
+        for length in range(1, 201):
+            assert given.run([tl.ones(length)], [])[0].tolist() == [2.0] * length
+    assert given.stats.captured < 250 and given.stats.stepped > 400
+    replayed = given.stats.replayed
+    for _ in range(200):
+        given.run([tl.ones(3)], [])
+    assert given.stats.replayed > replayed + 100

@@ -26,6 +26,8 @@ _MOST_SEEN: Final = 512
 _MOST_READ: Final = 1 << 12  # elements of a value that is part of a signature
 _MOST_CONTENTS: Final = 3  # of one value, for which plans are made
 _MOST_TOKENS: Final = 1 << 12
+_MOST_UNUSED: Final = 64  # plans that may be made before they are run as often
+_PATIENCE: Final = 64  # runs without a plan, after which one more may be made
 
 
 @dataclass(eq=False)
@@ -90,6 +92,7 @@ class Runner:
         self._seen: OrderedDict[Any, None] = OrderedDict()
         self._tokens: dict[Any, int] = {}
         self._contents: dict[int, int] = {}  # of a segment's end: how many have been read
+        self._unused = 0.0  # plans made, less those run
         for each in getattr(self, "_below", ()):
             each.clear()
 
@@ -103,7 +106,7 @@ class Runner:
         whole = self._segments.get(key)
         if whole is not None and whole.results is not None:
             self._segments.move_to_end(key)
-            self.stats.replayed += 1
+            self._count_replay()
             found = whole.plan.call([given[place]._array for place in whole.inputs])
             return [wrap(found[i]) if i >= 0 else fixed for i, fixed in whole.results]
         values = program.values(inputs, outer)
@@ -113,7 +116,8 @@ class Runner:
         while at < count:
             segment = self._segments.get(key)
             if segment is None and key not in self._segments:
-                if key not in self._seen and (at == 0 or not (new or self._is_body)):
+                unseen = key not in self._seen and (at == 0 or not (new or self._is_body))
+                if unseen or not self._pays():
                     self._remember(key)
                     self.stats.stepped += 1
                     for step in program.steps[at:]:
@@ -132,6 +136,17 @@ class Runner:
             if at < count:
                 at, key = self._after(segment, values, known)
         return [values[place] for place in program.outputs]
+
+    def _pays(self) -> bool:
+        """Whether to make one more plan: not where each call has other shapes than all before."""
+        if self._unused < _MOST_UNUSED:
+            return True
+        self._unused -= 1 / _PATIENCE
+        return False
+
+    def _count_replay(self) -> None:
+        self.stats.replayed += 1
+        self._unused = max(self._unused - 1, 0.0)
 
     def _after(self, segment: _Segment, values: list[Any], known: set[int]) -> tuple[int, Any]:
         """Where the next plan begins, and its signature, once the end of a segment is reached."""
@@ -197,7 +212,7 @@ class Runner:
         for place in segment.cloned:
             values[place] = values[place].clone()
         found = segment.plan.call([values[place]._array for place in segment.inputs])
-        self.stats.replayed += 1
+        self._count_replay()
         for place in segment.free:
             values[place] = None
         for place, array in zip(segment.outputs, found, strict=True):
@@ -234,6 +249,7 @@ class Runner:
         if end == at:
             return None
         self.stats.captured += 1
+        self._unused += 1
         free = tuple({p for step in program.steps[at:end] for p in step.free})
         values[:] = work
         return _Segment(
