@@ -71,5 +71,7 @@ def plan_of(name):
 def test_each_pass_has_something_to_do(rewrite):
     if rewrite == "winograd" and "conv_transformed" not in dict(_native.kernel_names()):
         pytest.skip("vectors too short for it")
+    if rewrite == "weight_rows":
+        pytest.skip("weights lie in rows but in ONNX files: test_weight_rows.py")
     plans = [plan_of(name) for name in KINDS if name in CASES]
     assert any(rewritten(plan, [rewrite]) is not plan for plan in plans)

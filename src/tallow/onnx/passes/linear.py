@@ -98,8 +98,8 @@ def _channels(m: Matcher, node: Node | None, conv: Node) -> Tensor | None:
 
 
 def _transposed(m: Matcher, name: str, weight: Tensor) -> str:
-    """The name of the transposed matrix, which is made once."""
+    """The name of the transposed matrix, a view."""
     made = f"{name}.T"
     if made not in m.constants:
-        m.constants[made] = weight.transpose(0, 1).contiguous()
+        m.constants[made] = weight.transpose(0, 1)
     return made
