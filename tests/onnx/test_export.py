@@ -147,7 +147,10 @@ def test_what_is_refused(tmp_path):
         ({"dynamic": {"y": {0: "b"}}}, r"dynamic axes of \['x'\], got 'y'"),
         ({"dynamic": {"x": {2: "b"}}}, r"an axis of x \(2, 4\), got 2"),
         ({"dynamic": {"x": {0: "b", 1: "b"}}}, "'b' to be 2 in every example, got 4"),
-        ({"dynamic": BATCH, "sizes": {"batch": (1, 2)}}, "three different sizes for 'batch'"),
+        (
+            {"dynamic": BATCH, "sizes": {"batch": (1, 2)}},
+            "three different sizes or more for 'batch'",
+        ),
         ({"sizes": {"batch": (1, 2, 3)}}, r"sizes of \[\], got \['batch'\]"),
     ]
     for options, message in refused:
@@ -185,3 +188,41 @@ class Holding(nn.Module):
 
     def forward(self, x):
         return self.function(x)
+
+
+SIZES = {
+    "sums": lambda b, n: 2 * n - 1 + b, "products": lambda b, n: b * n * 3 + 2,
+    "square": lambda b, n: n * n, "half": lambda b, n: n // 2, "up": lambda b, n: (n + 1) // 2,
+    "before": lambda b, n: (n + 3) // 4, "third": lambda b, n: n // 3,
+    "thirds": lambda b, n: -(-n // 3),
+    "shifted": lambda b, n: (n - 1) // 2 + 1, "half_more": lambda b, n: n // 2 + 4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_integers_that_follow_from_sizes(name):
+    rule = SIZES[name]
+    made = io.BytesIO()
+    module = Of(lambda x: tl.arange(rule(*x.shape)))
+    dynamic = {"x": {0: "b", 1: "n"}}
+    tl.onnx.export(module, tl.ones(2, 4), made, input_names=["x"], dynamic=dynamic)
+    loaded = tl.onnx.load(made.getvalue())
+    for b in (1, 2, 6):
+        for n in range(1, 26):
+            assert loaded.run({"x": tl.ones(b, n)})["output"].shape == (rule(b, n),)
+
+
+def test_integers_that_follow_otherwise_are_refused():
+    module = Of(lambda x: tl.arange(x.shape[1] // 3 * 2 + x.shape[1] % 3 * 5))
+    with pytest.raises(ModelError, match="sums, products and whole quotients"):
+        exported(module, tl.ones(2, 4), input_names=["x"], dynamic={"x": {0: "b", 1: "n"}})
+
+
+def test_an_error_leaves_modules_and_tensors_as_they_were():
+    call, put = nn.Module.__call__, tl.Tensor.__setitem__
+    with pytest.raises(ModelError):
+        exported(Holding(Of(lambda x: x.lgamma())), tl.ones(2, 3))
+    assert nn.Module.__call__ is call and tl.Tensor.__setitem__ is put
+    x = tl.ones(2)
+    x[0] = 3
+    assert (x + 1).tolist() == [4, 2]

@@ -93,7 +93,8 @@ def export(
     `examples` are the arguments of a call: a tensor, a sequence, or a mapping by the names of
     parameters, where what is no tensor is a constant of the model. `dynamic` names the axes that
     may have any length: `{"input_ids": {0: "batch", 1: "length"}}`; axes of one name have one
-    length. The module is called at three `sizes` of each, small ones unless given, with the
+    length. The module is called at a few `sizes` of each, small ones unless three or more are
+    given, with the
     examples repeated and turned; all other lengths are fixed. Weights are initialisers under their
     names. Those of q8_0, q5_0 and q4_0 stay blocks with `opset` 21; other quantised ones, and all
     with `dequantize`, become floats. `external_data` puts weights into `<path>.data` (True; "auto":

@@ -18,6 +18,7 @@ from tallow.programs.tables import Fit
 from tallow.tensor import Tensor, tobytes
 
 Name = str
+MOST_DIVISOR = 128  # of a size: strides and patches
 
 
 class Emitter:
@@ -26,8 +27,11 @@ class Emitter:
     `opset` is that of ai.onnx; `dequantize` asks for floats in the place of quantised weights.
     """
 
-    def __init__(self, opset: int, fit: Fit | None, dequantize: bool = False) -> None:
+    def __init__(
+        self, opset: int, fit: Fit | None, points: Sequence[Mapping[str, int]], dequantize: bool
+    ) -> None:
         self.opset, self.dequantize = opset, dequantize
+        self._points = points
         self.nodes: list[Node] = []
         self.initializers: dict[Name, Tensor | StoredTensor] = {}
         self.scope = ""
@@ -167,8 +171,7 @@ class Emitter:
         if seen in self._lengths:
             name, axis = self._lengths[seen]
             return str(self.node("Shape", name, start=axis, end=axis + 1))
-        powers = self._fit.polynomial(seen) if self._fit is not None else None
-        if isinstance(powers, dict):
+        if (powers := self._powers(seen)) is not None:
             return self._polynomial(powers)
         if (found := self._derived(seen)) is not None:
             return found
@@ -177,16 +180,33 @@ class Emitter:
             f" quotients, got {seen} in {self.scope}"
         )
 
+    def _powers(self, seen: tuple[int, ...]) -> dict[tuple[int, ...], int] | None:
+        """A polynomial of the sizes that holds at every point, if there is one."""
+        if self._fit is None:
+            return None
+        found = self._fit.polynomial(seen[: len(self._fit.points)])
+        if not isinstance(found, dict):
+            return None
+        for point, value in zip(self._points, seen, strict=True):
+            total = 0
+            for exponents, factor in found.items():
+                for name, exponent in zip(self._fit.names, exponents, strict=True):
+                    factor *= point[name] ** exponent
+                total += factor
+            if total != value:
+                return None
+        return dict(found)
+
     def _polynomial(self, powers: Mapping[tuple[int, ...], int]) -> Name:
         assert self._fit is not None
         total = None
         for exponents, factor in powers.items():
             term = None
-            for i, exponent in enumerate(exponents):
-                one = tuple(point[self._fit.names[i]] for point in self._fit.points)
+            for name, exponent in zip(self._fit.names, exponents, strict=True):
+                size = Size(tuple(point[name] for point in self._points))
                 for _ in range(exponent):
-                    size = self.size(Size(one))
-                    term = size if term is None else self.node("Mul", term, size)
+                    one = self.size(size)
+                    term = one if term is None else self.node("Mul", term, one)
             if term is None:
                 term = self.constant([factor])
             elif factor != 1:
@@ -195,29 +215,22 @@ class Emitter:
         return str(total)
 
     def _derived(self, seen: tuple[int, ...]) -> Name | None:
-        """`(size * a + b) / c` of one that stands in a shape, or the product of two."""
+        """`(size + rest) // divisor` of one that stands in a shape, or the product of two."""
         for known in self._lengths:
-            for c in range(1, 129):
-                shift = seen[0] - known[0] // c
-                if len({*known}) > 1 and all(
-                    s == k // c + shift for s, k in zip(seen, known, strict=True)
-                ):
-                    made = self.size(Size(known))
-                    made = self.node("Div", made, [c]) if c > 1 else made
-                    return str(self.node("Add", made, [shift]) if shift else made)
-                over = [s * c - k for s, k in zip(seen, known, strict=True)]
-                if max(over) < c + min(over) and 0 <= max(over) < c:  # rounded up
-                    made = self.node("Add", self.size(Size(known)), [max(over)])
-                    return str(self.node("Div", made, [c]))
+            for divisor in range(1, MOST_DIVISOR + 1):
+                if (rest := _rest(seen, known, divisor)) is None:
+                    continue
+                made = self.size(Size(known))
+                made = self.node("Add", made, [rest]) if rest else made
+                return str(self.node("Div", made, [divisor]) if divisor > 1 else made)
         for known in self._lengths:
-            quotients = [s / k if k else 0.0 for s, k in zip(seen, known, strict=True)]
-            if all(q == int(q) for q in quotients):
-                other = tuple(map(int, quotients))
-                if len(set(other)) == 1 or other in self._lengths:
-                    factor: Any = (
-                        list(other[:1]) if len(set(other)) == 1 else self.size(Size(other))
-                    )
-                    return str(self.node("Mul", self.size(Size(known)), factor))
+            quotients = [
+                s // k if k and s % k == 0 else -1 for s, k in zip(seen, known, strict=True)
+            ]
+            other = tuple(quotients)
+            if -1 not in other and (len(set(other)) == 1 or other in self._lengths):
+                factor: Any = [other[0]] if len(set(other)) == 1 else self.size(Size(other))
+                return str(self.node("Mul", self.size(Size(known)), factor))
         return None
 
     # --- the whole --------------------------------------------------------------------------------
@@ -244,6 +257,20 @@ class Emitter:
             if n in needed
         ]
         return Graph(name, constants + kept[::-1], list(inputs), list(outputs), weights)
+
+
+def _rest(seen: tuple[int, ...], known: tuple[int, ...], divisor: int) -> int | None:
+    """The rest with which `(known + rest) // divisor` is what was seen at every point.
+
+    Where several are, that of rounding down or up, or none.
+    """
+    apart = [s * divisor - k for s, k in zip(seen, known, strict=True)]
+    least, most = max(apart), min(apart) + divisor - 1
+    if least > most:
+        return None
+    if least == most:
+        return least
+    return next((rest for rest in (0, divisor - 1) if least <= rest <= most), None)
 
 
 def code_of(dtype: DType) -> int:

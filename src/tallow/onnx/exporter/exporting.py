@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from tallow.formats.writing import Target
 
 OPSETS = range(17, 22)
-# Sizes at which a module is traced: two for a polynomial, one more at which it must hold.
-_BATCH, _LENGTH = (2, 3, 5), (5, 7, 11)
+# Sizes at which a module is traced: two for a polynomial, all others at which it must hold. Their
+# remainders by 2, 3 and 4 are all that there are, so that quotients are told apart.
+_BATCH, _LENGTH = (2, 3, 5, 4), (5, 7, 11, 6, 12)
 
 Dynamic = Mapping[str, Mapping[int, str]]
 
@@ -61,7 +62,7 @@ def export(
     finally:
         module.train(was_training)
     program = merge(traces)
-    emitter = Emitter(opset, fit, dequantize)
+    emitter = Emitter(opset, fit, points, dequantize)
     graph = _Writing(program, emitter, axes, points).graph(module, output_names)
     model = OnnxModel(
         graph, {"": opset}, producer=f"tallow {__version__}", metadata=_metadata(module)
@@ -150,12 +151,15 @@ def _points(
     unknown = [name for name in sizes if name not in chosen]
     expect(not unknown, "onnx.export", f"sizes of {[*chosen]}", unknown, ArgumentError)
     for name, found in chosen.items():
-        good = len(set(found)) == len(found) == 3 and min(found) > 0
-        expect(good, "onnx.export", f"three different sizes for {name!r}", found, ArgumentError)
+        good = len(set(found)) == len(found) >= 3 and min(found) > 0
+        wanted = f"three different sizes or more for {name!r}"
+        expect(good, "onnx.export", wanted, found, ArgumentError)
     if not chosen:
         return [{}], None
     fit = Fit({n: s[:2] for n, s in chosen.items()}, {n: s[2] for n, s in chosen.items()})
-    return fit.points, fit
+    more = max(map(len, chosen.values())) - 3
+    beside = [{n: s[min(3 + i, len(s) - 1)] for n, s in chosen.items()} for i in range(more)]
+    return [*fit.points, *beside], fit
 
 
 def _at(x: Tensor, axes: dict[int, str], point: dict[str, int], turn: int) -> Tensor:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
+
+from tallow.callers import VARIADIC
+from tallow.registry import Op
 
 # Modules of rows; a name stands in one of them.
 GROUPS: Final = ("elementwise", "shapes", "indexing", "reductions", "layers", "images", "composed")
@@ -46,3 +49,17 @@ def knows(name: str, arguments: dict[str, Any]) -> bool:
     """Whether a row takes a call."""
     found = rows().get(name)
     return found is not None and (found.when is None or found.when(**arguments))
+
+
+def bind(op: Op[..., Any], args: Iterable[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a call by the op's parameters; a `*name` parameter is a tuple."""
+    left = list(args)
+    bound: dict[str, Any] = {}
+    for name, keyword, default in op.parameters:
+        if default is VARIADIC:
+            bound[name], left = tuple(left), []
+        elif left and not keyword:
+            bound[name] = left.pop(0)
+        else:
+            bound[name] = named.get(name, default)
+    return bound

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from tallow.errors import ModelError
 from tallow.function_modes import FunctionMode
 from tallow.lazy_dataclasses import dataclass, field
 from tallow.nn.module import Module
+from tallow.onnx.exporter.table import bind
 from tallow.ops.operators import OPERATORS
 from tallow.plan.capturing import Recording
 from tallow.registry import OPS, Op
@@ -78,6 +80,7 @@ _CASTS = frozenset(
         "cast",
     ]
 )
+_LOCK = threading.Lock()  # classes are changed while one thread traces
 _READS = frozenset(("item", "tolist", "__repr__"))
 
 
@@ -151,7 +154,11 @@ class Tracer(FunctionMode):
         paths = {id(each): name for name, each in module.named_modules()}
         plain: Any = Module.__call__
 
+        mine = threading.get_ident()
+
         def call(called: Module, *args: Any, **kwargs: Any) -> Any:
+            if threading.get_ident() != mine:
+                return plain(called, *args, **kwargs)
             self._scope.append(paths.get(id(called), self.path))
             try:
                 return plain(called, *args, **kwargs)
@@ -310,22 +317,6 @@ class Tracer(FunctionMode):
             overrides.modes().pop()
 
 
-def bind(op: Op[..., Any], args: Iterable[Any], named: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a call by the op's parameters; a `*name` parameter is a tuple."""
-    from tallow.callers import VARIADIC
-
-    left = list(args)
-    bound: dict[str, Any] = {}
-    for name, keyword, default in op.parameters:
-        if default is VARIADIC:
-            bound[name], left = tuple(left), []
-        elif left and not keyword:
-            bound[name] = left.pop(0)
-        else:
-            bound[name] = named.get(name, default)
-    return bound
-
-
 def trace(
     module: Module,
     inputs: Mapping[str, Tensor],
@@ -346,7 +337,6 @@ def trace(
     for name, x in inputs.items():
         tracer.trace.inputs[name] = tracer.add("input", name, x)
         tracer._computed[x._array.storage_id] = f"the input {name}"
-    plain: Any = Tensor.__setitem__
 
     def put(x: Tensor, key: Any, value: Any) -> None:
         if overrides.modes() and overrides.modes()[-1] is tracer:
@@ -362,12 +352,14 @@ def trace(
         with tracer.scopes(module), tracer:
             return call()
 
-    Tensor.__setitem__ = put  # type: ignore[method-assign]
-    try:
-        with inference_mode():
-            found = Recording(run, inputs.values(), weights)
-    finally:
-        Tensor.__setitem__ = plain  # type: ignore[method-assign]
+    with _LOCK:
+        plain: Any = Tensor.__setitem__
+        Tensor.__setitem__ = put  # type: ignore[method-assign]
+        try:
+            with inference_mode():
+                found = Recording(run, inputs.values(), weights)
+        finally:
+            Tensor.__setitem__ = plain  # type: ignore[method-assign]
     for name, x in named_results(found.outputs):
         tracer.trace.outputs[name] = tracer.number(x)
     return tracer.trace
