@@ -52,3 +52,17 @@ def test_wrong_sizes_are_refused(kind):
         op(x[:0], weight, bias, *rest)
     with pytest.raises(ArgumentError, match="an order"):
         op(x, weight, bias, *rest[:-1], (0,) * len(rest[-1]))
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_a_plan_of_one_step_takes_other_layouts(kind):
+    layer = getattr(tl.nn, kind)(6, 21)
+    x = tl.tensor(np.random.default_rng(0).standard_normal((1, 1, 6)).astype("f4"))
+    with tl.no_grad():
+        wanted, plan = layer(x)[0], tl.compile(layer)
+        for _ in range(3):
+            np.testing.assert_allclose(plan(x)[0].numpy(), wanted.numpy(), rtol=1e-5, atol=1e-6)
+        layer.weight_hh_l0.mul_(2.0)  # tiles are made anew
+        layer.weight_ih_l0.mul_(0.5)
+        wanted = layer(x)[0]
+        np.testing.assert_allclose(plan(x)[0].numpy(), wanted.numpy(), rtol=1e-5, atol=1e-6)

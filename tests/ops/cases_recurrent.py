@@ -60,7 +60,20 @@ def by_torch(kind: str) -> Callable[..., Any]:
     return run
 
 
+def tiles(weight, order):
+    size = weight.shape[1]
+    out = np.zeros((-(-size // 16), size, len(order) * 16), weight.dtype)
+    for g, at in enumerate(order):
+        for u in range(size):
+            out[u // 16, :, 16 * g + u % 16] = weight[at * size + u]
+    return out
+
+
 CASES = {
+    "nn.recurrent_weight": Case(
+        lambda d: [d(d.x((51, 17)), (1, 0, 2)), d(d.x((64, 16)), (0, 2, 3, 1))],
+        torch=False, numpy=tiles, gradient=False, hypothesis=False,
+    ),
     "nn.lstm_sequence": Case(
         sequences(4, [(0, 1, 2, 3), (0, 2, 3, 1)]), WIDE, torch=by_torch("lstm"), factor=8,
         hypothesis=False,

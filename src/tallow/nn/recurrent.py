@@ -15,7 +15,7 @@ from tallow.nn.init import uniform
 from tallow.nn.layer import Layer
 from tallow.nn.parameter import declare
 from tallow.nn.utils.rnn import PackedSequence, pack_steps, unpack_steps
-from tallow.ops.recurrent import gru_sequence, lstm_sequence
+from tallow.ops.recurrent import gru_sequence, lstm_sequence, projected
 from tallow.tensor import Tensor
 
 # State of one layer and direction: (hidden,), or (hidden, cell) of an LSTM.
@@ -74,18 +74,18 @@ def run(
 
     Where a sequence is over (or, in reverse, has not begun), its state stands still.
     """
-    projected = ops.linear(x, w.input, w.input_bias)
+    steps_in = projected(x, w.input, w.input_bias)
     if step is lstm_step and w.projection is None:
         out, h, c = lstm_sequence(
-            projected, w.hidden, w.hidden_bias, state[0], state[1], lengths, reverse, (0, 1, 2, 3)
+            steps_in, w.hidden, w.hidden_bias, state[0], state[1], lengths, reverse, (0, 1, 2, 3)
         )
         return out, (h, c)
     if step is gru_step:
         out, h = gru_sequence(
-            projected, w.hidden, w.hidden_bias, state[0], lengths, reverse, (0, 1, 2)
+            steps_in, w.hidden, w.hidden_bias, state[0], lengths, reverse, (0, 1, 2)
         )
         return out, (h,)
-    steps = projected.unbind(0)
+    steps = steps_in.unbind(0)
     outs: list[Any] = [None] * len(steps)
     for t in reversed(range(len(steps))) if reverse else range(len(steps)):
         fresh = step(steps[t], state, w)

@@ -5,12 +5,68 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..autograd.mode import capturing
 from ..dtype import f32, i64
 from ..errors import ArgumentError, expect
 from ..registry import op
 from ..tensor import Tensor
 from .elementwise_ternary import where
 from .join import stack
+from .pad import constant_pad_nd
+
+_TILE = 16
+_SHORT = 256  # `linear` packs the weight for shorter rows
+_FEW = 4  # of so many steps and more, for all sequences together, tiles pay
+
+
+@op(name="nn.recurrent_weight")
+def recurrent_weight(weight: Tensor, order: Sequence[int]) -> Tensor:
+    """The weight (gates * size, size) of a recurrent layer in tiles of 16 units.
+
+    (tiles, size, gates * 16): column 16 g + u of tile t is unit 16 t + u of gate `order[g]`; units
+    that are missing in the last tile are zeros.
+    """
+    size, gates = weight.shape[1], len(order)
+    parts = weight.reshape(gates, size, size)[list(order)]
+    parts = constant_pad_nd(parts, (0, 0, 0, -size % _TILE))
+    return parts.reshape(gates, -1, _TILE, size).permute(1, 3, 0, 2).flatten(2)
+
+
+@recurrent_weight.check
+def _(weight: Tensor, order: Sequence[int]) -> None:
+    good = weight.ndim == 2 and weight.shape[0] == len(order) * weight.shape[1]
+    expect(good, recurrent_weight, "weight (gates * size, size)", weight.shape)
+    good = sorted(order) == [*range(len(order))]
+    expect(good, recurrent_weight, "each gate once", order, ArgumentError)
+
+
+@recurrent_weight.out
+def _(weight: Tensor, order: Sequence[int]) -> Any:
+    size = weight.shape[1]
+    return (-(-size // _TILE), size, len(order) * _TILE), weight.dtype
+
+
+@recurrent_weight.kernel("recurrent_weight", dtypes=(f32,))
+def _(weight: Tensor, order: Sequence[int]) -> tuple[Any, ...]:
+    return weight.contiguous(), len(order), _code(order)
+
+
+def _fitting(x: Tensor, weight: Tensor, order: Sequence[int]) -> Tensor:
+    """The weight as the kernel reads it for so many steps; a plan makes tiles once."""
+    many = capturing() or x.shape[0] * x.shape[1] >= _FEW
+    return recurrent_weight(weight, order) if many and weight.numel() else weight.contiguous()
+
+
+def projected(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The product with the input (steps, batch, size), as `linear`.
+
+    A single short row is multiplied faster by a weight that lies in columns: a plan makes that
+    once.
+    """
+    single = x.shape[0] * x.shape[1] == 1 and x.shape[-1] < _SHORT
+    if single and capturing() and weight.dtype is f32 and weight.numel():
+        weight = weight.t().contiguous().t()
+    return x.linear(weight, bias)
 
 
 def _steps(x: Tensor, reverse: bool) -> Any:
@@ -132,7 +188,7 @@ def _(
     x: Tensor, weight: Tensor, bias: Tensor | None, hidden: Tensor, cell: Tensor,
     lengths: Tensor | None, reverse: bool, order: Sequence[int],
 ) -> tuple[Any, ...]:  # fmt: skip
-    given = (x, weight, bias, hidden, cell, lengths)
+    given = (x, _fitting(x, weight, order), bias, hidden, cell, lengths)
     return *map(_whole, given), bool(reverse), _code(order)
 
 
@@ -141,5 +197,5 @@ def _(
     x: Tensor, weight: Tensor, bias: Tensor | None, hidden: Tensor, lengths: Tensor | None,
     reverse: bool, order: Sequence[int],
 ) -> tuple[Any, ...]:  # fmt: skip
-    given = (x, weight, bias, hidden, lengths)
+    given = (x, _fitting(x, weight, order), bias, hidden, lengths)
     return *map(_whole, given), bool(reverse), _code(order)

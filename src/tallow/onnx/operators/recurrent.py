@@ -11,7 +11,7 @@ from tallow.errors import ArgumentError, expect
 from tallow.lazy_dataclasses import dataclass
 from tallow.onnx.operators.activations import Activation, activations
 from tallow.onnx.operators.table import operator
-from tallow.ops.recurrent import gru_sequence, lstm_sequence
+from tallow.ops.recurrent import gru_sequence, lstm_sequence, projected
 from tallow.tensor import Tensor
 
 _Floats = Sequence[float] | None
@@ -97,11 +97,11 @@ def run(
     Where a sequence is over (or, in reverse, has not begun), its state stands still and outputs
     are zeros.
     """
-    projected = ops.linear(x, layer.w, layer.input_bias)
+    steps_in = projected(x, layer.w, layer.input_bias)
     if layer.usual and layer.clip is None and layer.peephole is None:
         if step is lstm_step and not layer.option:
             out, h, c = lstm_sequence(
-                projected,
+                steps_in,
                 layer.r,
                 layer.hidden_bias,
                 state[0],
@@ -113,18 +113,18 @@ def run(
             return out, (h, c)
         if step is gru_step and layer.option:
             out, h = gru_sequence(
-                projected, layer.r, layer.hidden_bias, state[0], lengths, reverse, (1, 0, 2)
+                steps_in, layer.r, layer.hidden_bias, state[0], lengths, reverse, (1, 0, 2)
             )
             return out, (h,)
-    return walked(projected, state, layer, step, reverse, lengths)
+    return walked(steps_in, state, layer, step, reverse, lengths)
 
 
 def walked(
-    projected: Tensor, state: State, layer: Layer, step: Step, reverse: bool,
+    steps_in: Tensor, state: State, layer: Layer, step: Step, reverse: bool,
     lengths: Tensor | None,
 ) -> tuple[Tensor, State]:  # fmt: skip
     """What `run` gives, step by step."""
-    steps = projected.unbind(0)
+    steps = steps_in.unbind(0)
     outs: list[Any] = [None] * len(steps)
     for t in reversed(range(len(steps))) if reverse else range(len(steps)):
         fresh = step(steps[t], state, layer)
