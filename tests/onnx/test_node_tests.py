@@ -12,8 +12,28 @@ pytestmark = pytest.mark.needs_formats
 
 KINDS = ("node", "pytorch-converted", "pytorch-operator", "simple")
 LEAST = {"node": 0.98, "pytorch-converted": 0.98, "pytorch-operator": 0.98, "simple": 0.98}
+# Halves are rounded once, after sums and softmax in f32; the reference rounds each operation, and
+# 1e-3 is less than a step of bf16.
+ROUNDED = (
+    "test_attention_4d_causal_bf16",
+    "test_attention_4d_causal_bf16_expanded",
+    "test_attention_4d_causal_fp16_expanded",
+    "test_attention_4d_padded_kv_bf16",
+    "test_attention_4d_padded_kv_bf16_expanded",
+    "test_attention_4d_causal_padded_kv_bf16",
+    "test_attention_4d_causal_padded_kv_bf16_expanded",
+    "test_attention_4d_attn_mask_causal_bf16",
+    "test_attention_4d_attn_mask_causal_bf16_expanded",
+    "test_attention_3d_causal_bf16",
+    "test_attention_3d_causal_bf16_expanded",
+)
+# What is 0 in exact arithmetic is some 1e-7 in f32, as the reference has it at other places.
+SMALL = (
+    "test_dft_inverse_opset19",
+    "test_dft_inverse",
+)
 # What fails, and the text that it fails with. Whatever passes must not stand here.
-KNOWN: dict[str, str] = {}
+KNOWN = dict.fromkeys((*ROUNDED, *SMALL), "Not equal to tolerance")
 
 
 def names(kind):

@@ -77,3 +77,48 @@ def test_softmax_over_an_axis_that_is_not_the_last(shape, axis):
     ]
     x = tl.randn(*shape, generator=tl.Generator().manual_seed(0))
     assert both(graph(nodes, {"half": 0.5}), x) == 2
+
+
+def transposed(swapped=False, first=-1):
+    """How torch writes the transpose of the last two axes of x, of any number of axes."""
+    a, b = ("cb", "ca") if swapped else ("ca", "cb")
+    nodes = [
+        node("Shape", "x", "s"),
+        node("Slice", "s m2 m1", "ca"),
+        node("Slice", "s m1 far", "cb"),
+        node("Slice", "s least m2", "rest"),
+        node("Concat", "m1 ca cb", "flat", axis=0),
+        node("Reshape", "x flat", "r"),
+        node("Transpose", "r", "t", perm=[0, 2, 1]),
+        node("Concat", f"rest {b} {a}", "shape", axis=0),
+        node("Reshape", "t shape", "y"),
+    ]
+    constants = {"m1": [first], "m2": [-2], "far": [2**63 - 1], "least": [-(2**63)]}
+    return graph(nodes, constants)
+
+
+def test_torchs_transpose_of_matrices_is_a_view():
+    x = tl.randn(2, 3, 4, 5)
+    assert both(transposed(), x) == 1
+    assert both(transposed(swapped=True), x) > 1
+
+
+def attention(fill=0.0):
+    nodes = [
+        node("MatMul", "x k", "scores"),
+        node("Add", "scores mask", "masked"),
+        node("Softmax", "masked", "weights", axis=-1),
+        node("IsNaN", "weights", "lost"),
+        node("Where", "lost fill weights", "kept"),
+        node("MatMul", "kept v", "y"),
+    ]
+    mask = [[float("-inf")] * 3, [0.0, float("-inf"), 0.0]]
+    rows = [[[[0.1 * (i - j) for j in range(3)] for i in range(4)]] * 2]
+    v = [[[[0.3 * i + j for j in range(5)] for i in range(3)]] * 2]
+    return graph(nodes, {"k": rows, "mask": mask, "fill": fill, "v": v})
+
+
+def test_attention_may_put_zero_for_queries_without_a_key():
+    x = tl.randn(1, 2, 2, 4)
+    assert both(attention(), x) == 1
+    assert both(attention(fill=1.0), x) > 1

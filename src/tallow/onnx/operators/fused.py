@@ -18,6 +18,11 @@ def silu(x: Tensor) -> Tensor:
     return ops.silu(x)
 
 
+@operator("MatrixTranspose", domain="tallow")
+def matrix_transpose(x: Tensor) -> Tensor:
+    return x.transpose(-1, -2)
+
+
 @operator("Attention", domain="tallow")
 def attention(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, scale: float, axis: int = -1

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tallow.onnx.graph import Graph, Node
-from tallow.onnx.passes.attention import attention
+from tallow.onnx.passes.attention import attention, matrix_transpose
 from tallow.onnx.passes.linear import conv_bias, conv_scale, gemm, matmul
 from tallow.onnx.passes.matching import Matcher, close_to
 
@@ -183,6 +183,7 @@ PATTERNS: Final[Mapping[str, tuple[Callable[[Matcher, Node], bool], ...]]] = {
     "Sigmoid": (gated,),
     "HardSigmoid": (gated,),
     "Clip": (hard_swish,),
+    "Reshape": (matrix_transpose,),
     "Softmax": (attention,),
     "Conv": (conv_scale, conv_bias),
     "ConvTranspose": (conv_bias,),
