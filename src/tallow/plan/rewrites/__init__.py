@@ -16,7 +16,7 @@ from tallow.plan.rewrites.graph import Graph
 from tallow.plan.rewrites.norms import batch_norms
 from tallow.plan.rewrites.once import once
 from tallow.plan.rewrites.pads import pads
-from tallow.plan.rewrites.weight_rows import weight_rows
+from tallow.plan.rewrites.weight_layouts import weight_layouts
 from tallow.plan.rewrites.winograd import winograd
 
 __all__ = ["REWRITES", "Rewrite", "chosen", "rewrite"]
@@ -46,7 +46,7 @@ REWRITES: dict[str, Rewrite] = {
     "linear_epilogues": Rewrite(linear_epilogues),
     "conv_epilogues": Rewrite(conv_epilogues),
     "winograd": Rewrite(winograd, tolerance=1e-4),
-    "weight_rows": Rewrite(weight_rows, tolerance=1e-6),
+    "weight_layouts": Rewrite(weight_layouts, tolerance=1e-6),
     "dead": Rewrite(dead),
     "elementwise_chains": Rewrite(elementwise_chains),
     "once": Rewrite(once),
