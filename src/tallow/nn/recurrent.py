@@ -15,7 +15,7 @@ from tallow.nn.init import uniform
 from tallow.nn.layer import Layer
 from tallow.nn.parameter import declare
 from tallow.nn.utils.rnn import PackedSequence, pack_steps, unpack_steps
-from tallow.ops.recurrent import gru_sequence, lstm_sequence, projected
+from tallow.ops.recurrent import gru_sequence, lstm_sequence
 from tallow.tensor import Tensor
 
 # State of one layer and direction: (hidden,), or (hidden, cell) of an LSTM.
@@ -74,7 +74,7 @@ def run(
 
     Where a sequence is over (or, in reverse, has not begun), its state stands still.
     """
-    steps_in = projected(x, w.input, w.input_bias)
+    steps_in = x.linear(w.input, w.input_bias)
     if step is lstm_step and w.projection is None:
         out, h, c = lstm_sequence(
             steps_in, w.hidden, w.hidden_bias, state[0], state[1], lengths, reverse, (0, 1, 2, 3)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..autograd.mode import capturing
 from ..dtype import f32, i64
 from ..errors import ArgumentError, expect
 from ..registry import op
@@ -15,7 +14,6 @@ from .join import stack
 from .pad import constant_pad_nd
 
 _TILE = 16
-_SHORT = 256  # `linear` packs the weight for shorter rows
 _FEW = 4  # of so many steps and more, for all sequences together, tiles pay
 
 
@@ -52,21 +50,9 @@ def _(weight: Tensor, order: Sequence[int]) -> tuple[Any, ...]:
 
 
 def _fitting(x: Tensor, weight: Tensor, order: Sequence[int]) -> Tensor:
-    """The weight as the kernel reads it for so many steps; a plan makes tiles once."""
-    many = capturing() or x.shape[0] * x.shape[1] >= _FEW
+    """The weight as the kernel reads it for so many steps; of few, a plan makes tiles once."""
+    many = x.shape[0] * x.shape[1] >= _FEW
     return recurrent_weight(weight, order) if many and weight.numel() else weight.contiguous()
-
-
-def projected(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The product with the input (steps, batch, size), as `linear`.
-
-    A single short row is multiplied faster by a weight that lies in columns: a plan makes that
-    once.
-    """
-    single = x.shape[0] * x.shape[1] == 1 and x.shape[-1] < _SHORT
-    if single and capturing() and weight.dtype is f32 and weight.numel():
-        weight = weight.t().contiguous().t()
-    return x.linear(weight, bias)
 
 
 def _steps(x: Tensor, reverse: bool) -> Any:

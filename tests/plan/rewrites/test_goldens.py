@@ -74,5 +74,7 @@ def test_each_pass_has_something_to_do(rewrite):
     plans = [plan_of(name) for name in KINDS if name in CASES]
     weight = tl.ones(4, 3)  # one row, as models of single steps have it
     one_row = tl.capture(lambda x: tl.linear(x, weight), tl.ones(1, 3), weights={"w": weight})
-    plans.append(one_row._native)
+    layer = tl.nn.GRU(3, 4).requires_grad_(False)
+    one_step = tl.capture(lambda x: layer(x), tl.ones(1, 1, 3), weights=layer)
+    plans += [one_row._native, one_step._native]
     assert any(rewritten(plan, [rewrite]) is not plan for plan in plans)

@@ -11,7 +11,7 @@ from tallow.errors import ArgumentError, expect
 from tallow.lazy_dataclasses import dataclass
 from tallow.onnx.operators.activations import Activation, activations
 from tallow.onnx.operators.table import operator
-from tallow.ops.recurrent import gru_sequence, lstm_sequence, projected
+from tallow.ops.recurrent import gru_sequence, lstm_sequence
 from tallow.tensor import Tensor
 
 _Floats = Sequence[float] | None
@@ -97,7 +97,7 @@ def run(
     Where a sequence is over (or, in reverse, has not begun), its state stands still and outputs
     are zeros.
     """
-    steps_in = projected(x, layer.w, layer.input_bias)
+    steps_in = x.linear(layer.w, layer.input_bias)
     if layer.usual and layer.clip is None and layer.peephole is None:
         if step is lstm_step and not layer.option:
             out, h, c = lstm_sequence(

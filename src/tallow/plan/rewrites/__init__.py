@@ -16,6 +16,7 @@ from tallow.plan.rewrites.graph import Graph
 from tallow.plan.rewrites.norms import batch_norms
 from tallow.plan.rewrites.once import once
 from tallow.plan.rewrites.pads import pads
+from tallow.plan.rewrites.recurrent_weights import recurrent_weights
 from tallow.plan.rewrites.weight_layouts import weight_layouts
 from tallow.plan.rewrites.winograd import winograd
 
@@ -46,6 +47,7 @@ REWRITES: dict[str, Rewrite] = {
     "linear_epilogues": Rewrite(linear_epilogues),
     "conv_epilogues": Rewrite(conv_epilogues),
     "winograd": Rewrite(winograd, tolerance=1e-4),
+    "recurrent_weights": Rewrite(recurrent_weights, tolerance=1e-6),
     "weight_layouts": Rewrite(weight_layouts, tolerance=1e-6),
     "dead": Rewrite(dead),
     "elementwise_chains": Rewrite(elementwise_chains),

@@ -13,7 +13,10 @@ from tallow.plan.rewrites.graph import Call, Graph, Uses, bytes_of
 # A result of twice the size of all that it is made of is kept up to this size: a conversion of
 # weights to a wider dtype is computed anew, or the plan would hold them a second time, and larger.
 _SMALL = 65536  # bytes
-_KEPT = ("winograd_weight",)  # larger on purpose: it would not be there to be computed at each run
+_KEPT = (
+    "winograd_weight",
+    "recurrent_weight",
+)  # larger on purpose: it would not be there to be computed at each run
 
 
 def once(graph: Graph) -> int:
