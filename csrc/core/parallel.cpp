@@ -304,7 +304,7 @@ const char* threads_error() {
 }
 
 int num_threads() {
-  if (steady_threads) return steady_threads;
+  if (const int n = steady_threads) return n < 1 ? 1 : n < kMaxThreads ? n : kMaxThreads;
   int n = wanted.load(std::memory_order_relaxed);
   if (n < 1) {
     n = default_threads();

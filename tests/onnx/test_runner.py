@@ -1,5 +1,6 @@
 """Runs by plans: values that share memory in one call and not in the next."""
 
+import numpy as np
 import pytest
 
 import tallow as tl
@@ -141,3 +142,83 @@ def test_shapes_that_always_change_are_soon_computed_without_plans():
     for _ in range(200):
         given.run([tl.ones(3)], [])
     assert given.stats.replayed > replayed + 100
+
+
+def made_of_shapes(op_type):
+    """A graph whose output of some kind follows from the shape of its input alone."""
+    inside = graph([node("Shape", "x", "z")], "", "z")
+    constants = {
+        "If": ("c", [node("If", "c", "y", then_branch=inside, else_branch=inside)]),
+        "Loop": (
+            "n c x",
+            [
+                node(
+                    "Loop", "n c x", "last y",
+                    body=graph([node("Shape", "a", "b")], "i d a", "d a b"),
+                )
+            ],
+        ),
+        "Shape": ("", [node("Shape", "x", "y")]),
+    }  # fmt: skip
+    known = {"c": tl.tensor(True), "n": tl.tensor(1)}
+    return graph([*constants[op_type][1], node("Relu", "x", "r")], "x", "y r", known)
+
+
+@pytest.mark.parametrize("op_type", ["Shape", "If", "Loop"])
+def test_who_writes_an_output_changes_no_later_one(op_type):
+    given = runner(made_of_shapes(op_type))
+    for _ in range(5):
+        y, r = given.run([tl.tensor([1.0, 0.0, 3.0])], [])
+        assert (y.reshape(-1).tolist(), r.tolist()) == ([3], [1.0, 0.0, 3.0])
+        y.fill_(77)
+        r.fill_(77)
+    assert given.stats.replayed
+
+
+@pytest.mark.parametrize("plans", [False, True])
+def test_who_writes_an_output_changes_no_constant(plans):
+    branches = [
+        graph([node("Identity", "k", "z")], "", "z", {"k": tl.tensor([k])}) for k in (1.0, 2.0)
+    ]
+    branch = node("If", "c", "y", then_branch=branches[0], else_branch=branches[1])
+    steps = [branch, node("Identity", "k", "o"), node("Relu", "x", "r")]
+    given = graph(steps, "x c", "y o r k", {"k": tl.tensor([5.0])})
+    run = Runner(Program(given), plans=plans, weights={"k": given.constants["k"]}).run
+    for i in range(8):
+        outputs = run([tl.tensor([3.0]), tl.tensor(i % 2 == 0)], [])
+        assert numbers(outputs) == [[1.0 + i % 2], [5.0], [3.0], [5.0]]
+        for each in outputs:
+            each.fill_(77)
+
+
+def test_who_writes_an_input_that_was_read_changes_no_plan():
+    """Its elements are part of the signature, and of the plan that was made for them."""
+    steps = [node("Expand", "x s", "a"), node("Cast", "s", "f", to=1), node("Mul", "a f", "y")]
+    run = runner(graph(steps, "x s", "y")).run
+    x, own = tl.tensor([1.0]), tl.tensor([2])
+    for _ in range(4):
+        assert numbers(run([x, own], [])) == [[2.0, 2.0]]
+    own.fill_(3)
+    assert numbers(run([x, tl.tensor([2])], [])) == [[2.0, 2.0]]
+    for _ in range(4):
+        assert numbers(run([x, own], [])) == [[3.0, 3.0, 3.0]]
+
+
+def test_arrays_on_the_host_and_sequences_of_constants_are_copied():
+    names = np.array(["a", "b"], object)
+    steps = [node("Identity", "s", "t"), node("SequenceConstruct", "k k", "q")]
+    given = graph([*steps, node("Relu", "x", "r")], "x", "t q r", {"s": names, "k": tl.ones(2)})
+    run = runner(given).run
+    for _ in range(4):
+        strings, sequence, _ = run([tl.ones(1)], [])
+        assert strings.tolist() == ["a", "b"] and numbers(sequence) == [[1.0, 1.0]] * 2
+        strings[0] = "other"
+        sequence[0].fill_(77)
+
+
+def test_what_a_branch_draws_is_drawn_again():
+    inside = graph([node("RandomNormal", "", "z", shape=[2])], "", "z")
+    branch = node("If", "c", "r", then_branch=inside, else_branch=inside)
+    run = runner(graph([branch, node("Add", "x r", "y")], "x c", "y")).run
+    found = [run([tl.zeros(2), tl.tensor(True)], [])[0].tolist() for _ in range(5)]
+    assert len({*map(tuple, found)}) == 5

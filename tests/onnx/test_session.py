@@ -198,6 +198,21 @@ def test_threads_of_a_session():
     assert one.model.stats.captured == 0
 
 
+@pytest.mark.parametrize("count", [-1, 10**6, 2**31 - 1])
+def test_numbers_of_threads_that_no_machine_has(count):
+    """Kernels take memory for each thread: these are as many as there may be, at least one."""
+    info = value("x", (4, 64)), value("y", (4, 64))
+    source = raw([info[0]], [info[1]], [node("MatMul", "x w", "y")],
+                 {"w": tl.ones(64, 64)})  # fmt: skip
+    options = tl.onnx.SessionOptions()
+    options.intra_op_num_threads = count
+    session = tl.onnx.InferenceSession(source, options)
+    for _ in range(3):
+        assert (
+            session.run(None, {"x": np.ones((4, 64), "float32")})[0].tolist() == [[64.0] * 64] * 4
+        )
+
+
 def test_what_is_refused_by_name():
     options = tl.onnx.SessionOptions()
     with pytest.raises(

@@ -259,7 +259,6 @@ class _Engine:
         self._arrays: list[_native.Array] = []
         self._state = b""
         self._runner: Runner | None = None
-        self._constant: frozenset[int] = frozenset()
 
     def run(
         self, parameters: Mapping[str, Any], buffers: Mapping[str, Any], inputs: list[Any]
@@ -278,17 +277,10 @@ class _Engine:
             if self._runner is None or state != self._state:
                 self._prepare({**parameters, **buffers}, tensors, state)
             assert self._runner is not None
-            found = self._runner.run(inputs, [])
-        return [self._own(value) for value in found]
+            return self._runner.run(inputs, [])
 
     def _with(self, weights: Mapping[str, Any]) -> Graph:
         return with_weights(self._graph, weights, exact=self._exact)
-
-    def _own(self, value: Any) -> Any:
-        """An output that may be written: no memory of constants."""
-        if isinstance(value, Tensor) and value._array.storage_id in self._constant:
-            return value.clone()
-        return value
 
     def _prepare(self, weights: Mapping[str, Any], tensors: list[Tensor], state: bytes) -> None:
         graph = self._with(weights)
@@ -301,5 +293,4 @@ class _Engine:
         )  # fmt: skip
         self._state = state
         self._arrays = [*map(_array, tensors)]  # kept, so that none can have another's place
-        self._constant = frozenset(x._array.storage_id for x in named.values())
         _native.pool_trim()  # of weights that were read to make other constants of them

@@ -135,7 +135,7 @@ class Program:
             raise _misfit(error, step, arguments) from error
         outputs = step.outputs
         if isinstance(found, Tensor) or not isinstance(found, tuple):
-            if outputs[0] >= 0:
+            if outputs and outputs[0] >= 0:
                 values[outputs[0]] = found
         else:
             for place, value in zip(outputs, found, strict=False):
@@ -152,7 +152,7 @@ class Program:
             if value is not None:
                 if read and hasattr(value, "tolist"):
                     value = value.tolist()
-                elif not step.row.host and _on_host(value):
+                elif not step.row.host and on_host(value):
                     where = _where(step.node)
                     raise DTypeError(f"{where}: expected a dtype of tensors, got {value.dtype}")
             found.append(value)
@@ -234,7 +234,8 @@ def _keywords(row: Row) -> Mapping[str, Any]:
     return inspect.signature(row.function).parameters
 
 
-def _on_host(value: Any) -> bool:
+def on_host(value: Any) -> bool:
+    """Whether a value is an array of numpy's."""
     return type(value).__module__ == "numpy"
 
 

@@ -11,11 +11,13 @@ differ from call to call (in a Loop, always), the step is computed between two p
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import count
 from typing import Any, Final
 
 from tallow import _native
 from tallow.errors import CaptureError
 from tallow.lazy_dataclasses import dataclass
+from tallow.onnx.holding import Held, constant_storages, storage
 from tallow.onnx.program import Program, Step
 from tallow.plan.capturing import Recording
 from tallow.plan.rewrites import chosen
@@ -63,25 +65,27 @@ class Runner:
     def __init__(
         self, program: Program, *, plans: bool = True, rewrites: Any = True,
         weights: dict[str, Tensor] | None = None, stats: RunStats | None = None,
-        is_body: bool = False,
+        kept: Held | None = None,
     ) -> None:  # fmt: skip
+        """`kept`: of a sub-graph, the memory that plans of the whole program hold."""
         self.program = program
         self.stats = stats or RunStats()
         self._plans = plans
         self._rewrites = chosen(rewrites)
         self._weights = _used(program, weights or {})
-        self._is_body = is_body
+        self._is_body = kept is not None
         self._live = _live_places(program)
         # Inputs and outer values have the first places, in their order.
         self._count_given = len(program.inputs) + len(program.captured)
         self._given = [place for place in self._live[0] if place < self._count_given]
         self._constant = {place for place, _ in program.constants}
-        self._held = _held_storages(program) | {_storage(x) for x in self._weights.values()}
+        self._held = constant_storages(program) | {storage(x) for x in self._weights.values()}
+        self._kept = Held(program, self._weights.values()) if kept is None else kept
         self.clear()
         program.run = self.run
         self._below = [
             Runner(body, plans=plans, rewrites=rewrites, weights=weights, stats=self.stats,
-                   is_body=True)
+                   kept=self._kept)
             for step in program.steps
             for _, body in step.bodies
         ]  # fmt: skip
@@ -91,16 +95,19 @@ class Runner:
         self._segments: OrderedDict[Any, _Segment | None] = OrderedDict()
         self._seen: OrderedDict[Any, None] = OrderedDict()
         self._tokens: dict[Any, int] = {}
+        self._numbers = count()  # of tokens, none of them twice: a call may hold one across this
         self._contents: dict[int, int] = {}  # of a segment's end: how many have been read
         self._unused = 0.0  # plans made, less those run
         for each in getattr(self, "_below", ()):
             each.clear()
+        if not self._is_body:
+            self._kept.clear()
 
     def run(self, inputs: list[Any], outer: list[Any]) -> list[Any]:
-        """The outputs of the program."""
+        """The outputs of the program; the caller may write them, unless they are inputs."""
         program = self.program
         if not self._plans or not program.steps:
-            return program.interpret(inputs, outer)
+            return self._free(program.interpret(inputs, outer))
         given = [*inputs, *outer]
         key: Any = (0, _native.signature(*[given[place] for place in self._given]))
         whole = self._segments.get(key)
@@ -108,7 +115,7 @@ class Runner:
             self._segments.move_to_end(key)
             self._count_replay()
             found = whole.plan.call([given[place]._array for place in whole.inputs])
-            return [wrap(found[i]) if i >= 0 else fixed for i, fixed in whole.results]
+            return [wrap(found[i]) if i >= 0 else self._free([x])[0] for i, x in whole.results]
         values = program.values(inputs, outer)
         at, count = 0, len(program.steps)
         known: set[int] = set()  # places whose elements count as constants
@@ -135,7 +142,10 @@ class Runner:
             known.update(segment.known)
             if at < count:
                 at, key = self._after(segment, values, known)
-        return [values[place] for place in program.outputs]
+        return self._free([values[place] for place in program.outputs])
+
+    def _free(self, values: list[Any]) -> list[Any]:
+        return values if self._is_body else self._kept.free(values)
 
     def _pays(self) -> bool:
         """Whether to make one more plan: not where each call has other shapes than all before."""
@@ -185,7 +195,10 @@ class Runner:
         """A number that stands for a signature, so that those after it stay short."""
         if len(self._tokens) > _MOST_TOKENS:
             self.clear()
-        return self._tokens.setdefault(key, len(self._tokens))
+        found = self._tokens.get(key)
+        if found is None:
+            found = self._tokens[key] = next(self._numbers)
+        return found
 
     def _remember(self, key: Any) -> None:
         self._seen[key] = None
@@ -224,6 +237,7 @@ class Runner:
         """Capture from step `at` on, computing these steps too; None if not even one can be."""
         program = self.program
         work = values.copy()
+        self._keep_known(at, work, known)
         inputs, cloned = self._inputs(at, work, known)
         examples = [work[place] for place in inputs]
         end = at
@@ -252,9 +266,11 @@ class Runner:
         self._unused += 1
         free = tuple({p for step in program.steps[at:end] for p in step.free})
         values[:] = work
+        token = self._token(key)
+        self._kept.add(value for _, value in fixed)
         return _Segment(
             recording.plan, inputs, cloned, tuple(made), tuple(fixed),
-            tuple(place for place, _ in fixed), free, end, self._token(key),
+            tuple(place for place, _ in fixed), free, end, token,
             None if at or cloned else self._results(end, tuple(made), dict(fixed)),
         )  # fmt: skip
 
@@ -295,6 +311,14 @@ class Runner:
             for p in self.program.uses(step)
         )
 
+    def _keep_known(self, at: int, values: list[Any], known: set[int]) -> None:
+        """Give what counts as constant memory of its own: callers may write theirs."""
+        for place in known.intersection(self._live[at]):
+            value = values[place]
+            if isinstance(value, Tensor) and value not in self._kept:
+                values[place] = value.clone()
+                self._kept.add([values[place]])
+
     def _inputs(
         self, at: int, values: list[Any], known: set[int]
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -305,17 +329,17 @@ class Runner:
         """
         found: list[int] = []
         cloned: list[int] = []
-        storages = self._held | {_storage(values[place]) for place in known}
+        storages = self._held | {storage(values[place]) for place in known}
         for place in self._live[at]:
             value = values[place]
             if not isinstance(value, Tensor) or place in known:
                 continue
             strides = value._array.strides
-            if _storage(value) in storages or min(strides, default=0) < 0:
+            if storage(value) in storages or min(strides, default=0) < 0:
                 values[place] = value = value.clone()
                 if value._array.strides != strides:
                     cloned.append(place)
-            storages.add(_storage(value))
+            storages.add(storage(value))
             found.append(place)
         return tuple(found), tuple(cloned)
 
@@ -326,20 +350,6 @@ def _used(program: Program, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     for step in program.steps:
         for _, body in step.bodies:
             found |= _used(body, weights)
-    return found
-
-
-def _storage(value: Any) -> int | None:
-    """What tells the memory of a tensor from that of others."""
-    return value._array.storage_id if isinstance(value, Tensor) else None
-
-
-def _held_storages(program: Program) -> set[int | None]:
-    """The memory of a program's constants, those of its sub-graphs too."""
-    found = {_storage(value) for _, value in program.constants}
-    for step in program.steps:
-        for _, body in step.bodies:
-            found |= _held_storages(body)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tallow import ops
 from tallow.nn.functional import scaled_dot_product_attention
+from tallow.onnx.operators.softmax import softmax_1
 from tallow.onnx.operators.table import operator
 from tallow.tensor import Tensor
 
@@ -25,10 +26,23 @@ def matrix_transpose(x: Tensor) -> Tensor:
 
 @operator("Attention", domain="tallow")
 def attention(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, scale: float, axis: int = -1
-) -> Tensor:
-    """softmax(q @ k * scale + mask) @ v: `k` is (…, size, length); `axis` is -1, or 3."""
-    if q.ndim == k.ndim == v.ndim == 4:
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, scale: float, axis: int = -1,
+    flat: int = 0,
+) -> Tensor:  # fmt: skip
+    """softmax(q @ k * scale + mask) @ v: `k` is (…, size, length); `axis` is -1, or 3.
+
+    Queries for which the mask leaves nothing get zeros, not NaN. `flat`: the softmax is over all
+    axes from `axis` on, as in opsets before 13.
+    """
+    if q.ndim == k.ndim == v.ndim == 4 and (mask is None or _fits(mask, q, k)):
         return scaled_dot_product_attention(q, k.transpose(-1, -2), v, mask, scale=scale)
     scores = q @ k * scale
-    return (scores if mask is None else scores + mask).softmax(axis) @ v
+    scores = scores if mask is None else scores + mask
+    return (softmax_1(scores, axis=axis) if flat else scores.softmax(axis)) @ v
+
+
+def _fits(mask: Tensor, q: Tensor, k: Tensor) -> bool:
+    """Whether a mask broadcasts to the scores, and does not make more of them."""
+    scores = (*map(max, q.shape[:2], k.shape[:2]), q.shape[2], k.shape[3])
+    lengths = zip(reversed(mask.shape), reversed(scores), strict=False)
+    return mask.ndim <= 4 and all(length in (1, wanted) for length, wanted in lengths)

@@ -31,7 +31,7 @@ def attention(m: Matcher, softmax: Node) -> bool:
         if (
             found is None
             or len(m.users(at)) != 1
-            or (scaled.inputs[0] != found[0] and (scaled.op_type == "Div"))
+            or (scaled.op_type == "Div" and (scaled.inputs[0] != found[0] or not found[1]))
         ):
             return False
         scale = found[1] if scaled.op_type == "Mul" else 1 / found[1]
@@ -40,7 +40,7 @@ def attention(m: Matcher, softmax: Node) -> bool:
     if product is None or len(m.users(at)) != 1:
         return False
     inputs = [*product.inputs, weighted.inputs[1], *([mask] if mask else [])]
-    given = {"scale": scale, "axis": axis}
+    given = {"scale": scale, "axis": axis, "flat": int(softmax.opset < 13)}
     m.replace([product, *gone], "Attention", inputs, weighted.outputs[0], given)
     return True
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from tallow.onnx.graph import Graph, Node
 from tallow.onnx.program import outer_names
-from tallow.tensor import Tensor
 
 
 def without_duplicates(graph: Graph) -> Graph:
@@ -45,7 +44,7 @@ def _key(node: Node) -> Any:
     if node.graphs() or "" in node.outputs:
         return None
     given = sorted(
-        (name, id(value) if isinstance(value, Tensor) else repr(value))
+        (name, id(value) if hasattr(value, "dtype") else repr(value))  # repr shortens arrays
         for name, value in node.attributes.items()
     )
     return (node.domain, node.op_type, node.opset, *node.inputs, len(node.outputs), *given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from tallow.errors import TallowError
 from tallow.onnx.graph import Graph, Node
 from tallow.onnx.program import Program, outer_names
 from tallow.tensor import Tensor
@@ -18,13 +19,18 @@ def folded(graph: Graph) -> Graph:
     nodes = []
     for node in graph.nodes:
         used = {*filter(None, node.inputs), *(n for g in node.graphs() for n in outer_names(g))}
-        if node.row.capture and all(name in constants for name in used) and node.outputs:
+        if _always_same(node) and all(name in constants for name in used) and node.outputs:
             found = _computed(node, constants)
             if found is not None:
                 constants |= found
                 continue
         nodes.append(node)
     return Graph(graph.name, nodes, graph.inputs, graph.outputs, constants)
+
+
+def _always_same(node: Node) -> bool:
+    """Whether a node gives the same each time: none draws random numbers, in sub-graphs either."""
+    return node.row.capture and all(_always_same(n) for g in node.graphs() for n in g.nodes)
 
 
 def _computed(node: Node, constants: dict[str, Any]) -> dict[str, Any] | None:
@@ -35,7 +41,10 @@ def _computed(node: Node, constants: dict[str, Any]) -> dict[str, Any] | None:
     from tallow.formats.onnx import ValueInfo
 
     inner = Graph("", [node], [], [ValueInfo(name, None) for name in outputs], around)
-    found = dict(zip(outputs, Program(inner).interpret([], []), strict=True))
+    try:
+        found = dict(zip(outputs, Program(inner).interpret([], []), strict=True))
+    except TallowError:  # told when it is run: a branch that is not taken may have it
+        return None
     size = sum(_bytes(value) for value in found.values())
     if size > _LARGE and size > _GROWTH * sum(_bytes(value) for value in around.values()):
         return None

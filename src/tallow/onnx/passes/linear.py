@@ -27,7 +27,7 @@ def gemm(m: Matcher, node: Node) -> bool:
     """Gemm with a constant matrix and a vector: linear."""
     weight, given = m.vector(node.inputs[1]), node.attributes
     plain = given.get("alpha", 1.0) == 1 and given.get("beta", 1.0) == 1
-    if weight is None or not plain or given.get("transA", 0):
+    if weight is None or weight.ndim != 2 or not plain or given.get("transA", 0):
         return False
     inputs = [node.inputs[0]]
     rows = 0 if given.get("transB", 0) else 1
@@ -98,8 +98,8 @@ def _channels(m: Matcher, node: Node | None, conv: Node) -> Tensor | None:
 
 
 def _transposed(m: Matcher, name: str, weight: Tensor) -> str:
-    """The name of the transposed matrix, a view."""
-    made = f"{name}.T"
-    if made not in m.constants:
-        m.constants[made] = weight.transpose(0, 1)
+    """The name of the transposed matrix, a view; one for all products by it."""
+    made = m.transposed.get(name)
+    if made is None:
+        made = m.transposed[name] = m.constant(f"{name}.T", weight.transpose(0, 1))
     return made

@@ -30,8 +30,11 @@ def without_invariants(graph: Graph) -> Graph:
 def _split(node: Node) -> list[Node] | None:
     """The Loop with what changes, after an Identity for each other value that it gives."""
     body = node.attributes.get("body")
-    if not isinstance(body, Graph):
+    carried = len(node.inputs) - _BEFORE
+    if not isinstance(body, Graph) or carried < 0:
         return None
+    if len(body.inputs) != _BEFORE + carried or len(body.outputs) < 1 + carried:
+        return None  # told when it is run
     defined = {*body.constants, *(e.name for e in body.inputs)}
     defined.update(name for each in body.nodes for name in each.outputs)
     same: dict[int, str] = {}  # by place among carried values: the value around the Loop

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
+from tallow.dtype import bf16, f16, f64
 from tallow.onnx.graph import Graph, Node
 from tallow.onnx.operators import find
 from tallow.onnx.program import outer_names
 from tallow.tensor import Tensor
+
+# Relative; where it is not said: of five digits, which exporters write.
+_ROUNDING: Final = {f16: 1e-3, bf16: 8e-3, f64: 1e-7}
 
 
 class Matcher:
@@ -17,6 +21,7 @@ class Matcher:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self.constants = dict(graph.constants)
+        self.transposed: dict[str, str] = {}  # names of transposed matrices by those of the others
         self._made: dict[str, Node] = {}
         self._users: dict[str, list[Node]] = {}
         self._kept = {each.name for each in graph.outputs}  # used by more than nodes
@@ -76,13 +81,21 @@ class Matcher:
         return value if isinstance(value, Tensor) and value.dtype.kind == "f" else None
 
     def operands(self, node: Node) -> tuple[str, float] | None:
-        """The input of a node with two that is no constant number, and that number."""
+        """The input of a node with two that is no constant number of floats, and that number."""
         first, second = node.inputs
-        if (number := self.number(second)) is not None:
+        if self.vector(second) is not None and (number := self.number(second)) is not None:
             return first, number
-        if (number := self.number(first)) is not None:
+        if self.vector(first) is not None and (number := self.number(first)) is not None:
             return second, number
         return None
+
+    def factor(self, node: Node, wanted: float) -> bool:
+        """Whether one operand of a node is a number up to the rounding of its dtype."""
+        value = next((v for v in map(self.vector, node.inputs) if v is not None), None)
+        found = self.operands(node)
+        if value is None or found is None:
+            return False
+        return abs(found[1] - wanted) <= _ROUNDING.get(value.dtype, 2e-5) * abs(wanted)
 
     # --- changes ----------------------------------------------------------------------------------
 
@@ -117,8 +130,3 @@ class Matcher:
         """The graph with what has been replaced."""
         g = self._graph
         return Graph(g.name, self.nodes(), g.inputs, g.outputs, self.constants)
-
-
-def close_to(number: float | None, wanted: float) -> bool:
-    """Whether a constant is a number up to the rounding of f16."""
-    return number is not None and abs(number - wanted) <= 1e-3 * abs(wanted)

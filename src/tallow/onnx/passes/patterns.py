@@ -8,7 +8,7 @@ from typing import Any, Final
 from tallow.onnx.graph import Graph, Node
 from tallow.onnx.passes.attention import attention, matrix_transpose
 from tallow.onnx.passes.linear import conv_bias, conv_scale, gemm, matmul
-from tallow.onnx.passes.matching import Matcher, close_to
+from tallow.onnx.passes.matching import Matcher
 
 _ROOT: Final = 2**0.5
 
@@ -31,7 +31,7 @@ def gelu(m: Matcher, erf: Node) -> bool:
         return False
     if scaled.op_type == "Div" and scaled.inputs[0] != found[0]:
         return False
-    if not close_to(found[1], _ROOT if scaled.op_type == "Div" else 1 / _ROOT):
+    if not m.factor(scaled, _ROOT if scaled.op_type == "Div" else 1 / _ROOT):
         return False
     x = found[0]
     plus = m.user(erf.outputs[0], "Add")
@@ -123,7 +123,7 @@ def hard_swish(m: Matcher, clip: Node) -> bool:
     product = divided = 0
     while (node := m.user(at, "Mul", "Div")) is not None and not (product and divided):
         if (number := m.operands(node)) is not None:
-            by_six = number == (at, 6) if node.op_type == "Div" else close_to(number[1], 1 / 6)
+            by_six = number == (at, 6) if node.op_type == "Div" else m.factor(node, 1 / 6)
             if divided or not by_six or (node.op_type == "Div" and node.inputs[0] != at):
                 break
             divided += 1

@@ -86,6 +86,8 @@ def _dynamic_product(m: Matcher, node: Node) -> None:
     weight, found = m.constants.get(node.inputs[1]), m.vector(weight_scale)
     if not isinstance(weight, Tensor) or weight.ndim != 2 or found is None or found.ndim > 1:
         return
+    if found.numel() not in (1, weight.shape[1]):
+        return
     gone, inputs = [node, cast, times], [*node.inputs[:2], scale, weight_scale, *node.inputs[2:]]
     plus = m.user(times.outputs[0], "Add")
     bias = m.vector(_other(plus, times.outputs[0])) if plus is not None else None
@@ -100,6 +102,11 @@ def _other(node: Node, name: str) -> str:
 
 
 # --- between DequantizeLinear and QuantizeLinear --------------------------------------------------
+
+
+def _positive(scale: Tensor) -> bool:
+    """Whether bytes are in the order of the numbers that they stand for."""
+    return bool((scale > 0).all())
 
 
 class _Ends(NamedTuple):
@@ -117,7 +124,7 @@ def _bytes_of(m: Matcher, name: str, axis: int | None = None) -> _Ends | None:
         return None
     scale = m.vector(node.inputs[1])
     value = m.constants.get(node.inputs[0])
-    if scale is None or scale.dtype is not f32:
+    if scale is None or scale.dtype is not f32 or not _positive(scale):
         return None
     single = scale.numel() == 1
     along = axis is not None and node.attributes.get("axis", 1) == axis and scale.ndim == 1
@@ -148,7 +155,7 @@ def _rounding(m: Matcher, node: Node) -> tuple[Node, list[Node]] | None:
     if user is None or user.inputs[0] != last.outputs[0] or len(user.inputs) < 3:
         return None
     scale, zero = m.vector(user.inputs[1]), m.constants.get(user.inputs[2])
-    if scale is None or scale.numel() != 1 or scale.dtype is not f32:
+    if scale is None or scale.numel() != 1 or scale.dtype is not f32 or not _positive(scale):
         return None
     if not isinstance(zero, Tensor) or zero.dtype not in _BYTES:
         return None
@@ -163,16 +170,33 @@ def _bias(m: Matcher, name: str, x: _Ends, w: _Ends) -> str | None:
     if not name:
         return ""
     node = m.maker(name, "DequantizeLinear")
+    scales = (m.vector(x.scale), m.vector(w.scale))
+    if scales[0] is None or scales[1] is None:
+        return None
+    step = scales[0].reshape(()) * scales[1]
     if node is not None:
         value = m.constants.get(node.inputs[0])
-        return node.inputs[0] if isinstance(value, Tensor) and value.dtype is i32 else None
-    value, scales = m.vector(name), (m.vector(x.scale), m.vector(w.scale))
-    if value is None or scales[0] is None or scales[1] is None:
+        good = isinstance(value, Tensor) and value.dtype is i32 and _has_step(m, node, step)
+        return node.inputs[0] if good else None
+    value = m.vector(name)
+    if value is None:
         return None
-    steps = value / (scales[0].reshape(()) * scales[1])
+    steps = value / step
     if not bool((steps.abs() < 2.0**30).all()):
         return None
     return m.constant(f"{name}.rounded", steps.round().to(i32))
+
+
+def _has_step(m: Matcher, bias: Node, step: Tensor) -> bool:
+    """Whether the integers of a bias count in the steps of the sums, from zero."""
+    scale = m.vector(bias.inputs[1])
+    if scale is None or scale.numel() not in (1, step.numel()):
+        return False
+    zero = m.constants.get(bias.inputs[2]) if len(bias.inputs) > 2 and bias.inputs[2] else None
+    given = len(bias.inputs) > 2 and bool(bias.inputs[2])
+    if given and (not isinstance(zero, Tensor) or bool((zero != 0).any())):
+        return False
+    return bool(((scale.reshape(-1) / step.reshape(-1) - 1).abs() < 1e-3).all())
 
 
 def _conv(m: Matcher, node: Node) -> None:
