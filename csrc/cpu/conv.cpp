@@ -13,6 +13,7 @@ const char* convolve(const Conv& v) {
     return winograd_computes(v) ? winograd(v) : "conv_transformed: expected 3 x 3 and stride 1";
   if (depthwise_fits(v)) return depthwise(v);
   if (winograd_fits(v)) return winograd(v);
+  if (direct_fits(v)) return direct(v);
   if constexpr (kLanes >= 8) {
     if (planes_fit(v)) return conv_by_planes(v);
   }

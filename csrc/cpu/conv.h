@@ -369,11 +369,13 @@ inline const T* plain(const View& x, T* memory) {
   return memory;
 }
 
-// Picks the way (depthwise, Winograd, product) and computes v.
+// Picks the way (depthwise, direct, Winograd, product) and computes v.
 const char* convolve(const Conv& v);
 bool depthwise_fits(const Conv& v);
 const char* depthwise(const Conv& v);
 const char* depthwise_weight_grad(const Conv& v);
+bool direct_fits(const Conv& v);
+const char* direct(const Conv& v);
 bool winograd_fits(const Conv& v);
 bool winograd_computes(const Conv& v);  // whether it can, at whatever cost
 const char* winograd(const Conv& v);

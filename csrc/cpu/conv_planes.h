@@ -223,6 +223,8 @@ inline bool planes_fit(const Conv& v) {
   if (kLanes < 8 || v.out.dtype == DType::f64 || v.kernel_elements() < 2) return false;
   if (v.x.shape[2] != 1 || v.out.shape[2] != 1 || v.weight.shape[2] != 1 || v.offset[0] != 0)
     return false;
+  // A block of panels lays out whole rows, of which a long one would be laid out again and again.
+  if (v.out.shape[4] > 4 * kMostPanels * kPanelColumns<float>) return false;
   return Planes(v).fits(v);
 }
 
