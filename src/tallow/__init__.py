@@ -123,6 +123,7 @@ from .einops_backend import watch as _watch  # isort: skip
 
 if TYPE_CHECKING:
     from . import (
+        audio,
         conversion,
         formats,
         generate,
@@ -151,8 +152,10 @@ if TYPE_CHECKING:
         LineReader,
         Reranker,
         Segmenter,
+        SpeechSynthesizer,
         TextClassifier,
         TokenClassifier,
+        VoiceActivity,
         ZeroShotImageClassifier,
     )
 
@@ -170,15 +173,16 @@ _importing.end()
 
 # Loaded when first used, so that `import tallow` stays in the tens of milliseconds.
 _SUBMODULES = (
-    "amp", "autograd", "conversion", "data", "fft", "formats", "generate", "hub", "linalg",
-    "models", "nn", "onnx", "optim", "plan", "quantization", "random", "special", "tasks", "text",
-    "safetensors", "training", "vision", "weights",
+    "amp", "audio", "autograd", "conversion", "data", "fft", "formats", "generate", "hub",
+    "linalg", "models", "nn", "onnx", "optim", "plan", "quantization", "random", "special",
+    "tasks", "text", "safetensors", "training", "vision", "weights",
 )  # fmt: skip
 _MODULES = {
     ".tasks": (
         "LLM", "Embedder", "Reranker", "TextClassifier",
         "TokenClassifier", "ImageClassifier", "ImageEmbedder", "Detector",
-        "Segmenter", "ZeroShotImageClassifier", "LineReader",
+        "Segmenter", "ZeroShotImageClassifier", "LineReader", "VoiceActivity",
+        "SpeechSynthesizer",
     ),
     ".plan": ("capture", "Plan"),
     ".compiled": ("compile",),

