@@ -242,6 +242,21 @@ def test_scales_of_a_dynamically_quantised_product_that_broadcast(columns, scale
     assert ("MatMulIntegerToFloat" in left) is (scales <= columns)
 
 
+@pytest.mark.parametrize(
+    ("zeros", "dtype", "group"), [(5, tl.i8, 1), (1, tl.i8, 0), (1, tl.i8, -1)]
+)
+def test_a_quantised_convolution_that_fits_not_is_told_when_it_is_run(zeros, dtype, group):
+    constants = {
+        "s": 0.1, "z": bytes_of(3, tl.u8), "w": tl.ones(4, 3, 2, 2).to(tl.i8),
+        "wz": tl.zeros(zeros).to(dtype),
+    }  # fmt: skip
+    made = node("QLinearConv", "x s z w s wz s z", "y", group=group)
+    given = optimized(graph([made], constants))
+    assert [each.op_type for each in given.nodes] == ["QLinearConv"]
+    with pytest.raises(tl.TallowError, match="QLinearConv"):
+        Program(given).interpret([tl.ones(1, 3, 4, 4).to(tl.u8)], [])
+
+
 # --- folding, loops, duplicates -------------------------------------------------------------------
 
 

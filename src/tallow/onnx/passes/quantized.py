@@ -43,9 +43,16 @@ def _given(m: Matcher, node: Node, at: int, zero: int) -> tuple[Tensor, Tensor |
     return weight, point
 
 
+def _each(weight: Tensor, zero: Tensor | None, axis: int) -> bool:
+    """Whether a zero point is one, or one for each index of an axis, of the weight's dtype."""
+    if zero is None:
+        return True
+    return zero.dtype is weight.dtype and zero.numel() in (1, weight.shape[axis])
+
+
 def _pack_matrix(m: Matcher, node: Node) -> None:
     found = _given(m, node, 1, 5)
-    if found is None or found[0].ndim != 2:
+    if found is None or found[0].ndim != 2 or not _each(*found, 1):
         return
     packed = m.constant(f"{node.inputs[1]}.packed", int8_columns(*found))
     inputs = [*node.inputs, *[""] * (7 - len(node.inputs)), packed]
@@ -55,7 +62,9 @@ def _pack_matrix(m: Matcher, node: Node) -> None:
 def _pack_weight(m: Matcher, node: Node) -> None:
     found = _given(m, node, 3, 5)
     group = node.attributes.get("group", 1)
-    if found is None or found[0].ndim not in (3, 4) or found[0].shape[0] % group:
+    if found is None or found[0].ndim not in (3, 4) or not _each(*found, 0):
+        return
+    if group < 1 or found[0].shape[0] % group:
         return
     if found[0].shape[1] == 1:  # depthwise, whose kernel is of floats
         return
