@@ -151,7 +151,10 @@ TL_INLINE void end_line(const float* from, const float* residual, int64_t n, vf 
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
     store(to + i, ended(load(from + i), kResidual ? load(residual + i) : vf{}));
-  if (const int rest = static_cast<int>(n - i)) {
+  if (i < n && n >= kLanes && from != to) {  // again some of those before, for parts are slow
+    i = n - kLanes;
+    store(to + i, ended(load(from + i), kResidual ? load(residual + i) : vf{}));
+  } else if (const int rest = static_cast<int>(n - i)) {
     const vf y = kResidual ? load_part(residual + i, rest) : vf{};
     store_part(to + i, ended(load_part(from + i, rest), y), rest);
   }
