@@ -59,13 +59,22 @@ def test_vad_prints_the_file_of_several(run, detector, sound):
     assert [line.split()[0] for line in out.splitlines()] == ["file", str(sound), str(sound)]
 
 
+def test_a_file_that_fails_does_not_cost_the_others(run, detector, sound, tmp_path):
+    code, out, err = run("vad", tmp_path / "no.wav", sound, "--model", detector, "--json")
+    assert code == 1
+    assert [row["id"] for row in json.loads(out)] == [str(sound)]
+    failed, error = err.splitlines()
+    assert failed.startswith(f"failed: {tmp_path / 'no.wav'}: file: expected a sound")
+    assert error == "error: vad: 1 of 2 items failed"
+
+
 def test_vad_prints_subtitles(run, detector, sound):
     code, out, _ = run("vad", sound, "--model", detector, "--srt")
     assert code == 0
     time = r"00:00:0\d,\d{3}"
     assert re.fullmatch(rf"1\n{time} --> {time}\n\[speech\]\n\n", out)
-    for more in ([sound], ["--json"]):
-        code, out, err = run("vad", sound, *more, "--model", detector, "--srt")
+    for line in (["--srt", sound], ["--srt", "--json"], ["-", "-"]):
+        code, out, err = run("vad", sound, *line, "--model", detector)
         assert (code, out, err.count("\n")) == (2, "", 1)
 
 

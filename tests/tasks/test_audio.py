@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import struct
 import sys
 import wave
@@ -18,6 +19,7 @@ from tallow.errors import (
     FormatError,
     MissingExtraError,
     MissingFileError,
+    TallowError,
 )
 
 VALUES = np.array([[0, 0.5, -0.5, 0.25, -1], [0.125, -0.25, 0.75, 0, 0.5]])
@@ -96,6 +98,22 @@ def test_broken_files(bare, tmp_path):
     with pytest.raises(ArgumentError, match="a rate above 0"):
         save_audio(tmp_path / "a.wav", tl.tensor([0.0]), 0)
     assert not list(tmp_path.iterdir())
+
+
+def test_mutated_files_are_read_or_refused(bare):
+    draw, outcomes = random.Random(7), {"read": 0, "refused": 0}
+    for _ in range(2000):
+        raw = bytearray(pcm(VALUES, draw.choice([1, 2, 3, 4])))
+        for _ in range(draw.choice([1, 1, 3])):
+            place = draw.randrange(len(raw))
+            raw[place : place + draw.randrange(3)] = draw.randbytes(draw.randrange(1, 4))
+        try:
+            load_audio(bytes(raw))
+        except TallowError:
+            outcomes["refused"] += 1
+        else:
+            outcomes["read"] += 1
+    assert min(outcomes.values()) > 100, "both outcomes are reached"
 
 
 def test_without_packages_one_error_names_them(bare):

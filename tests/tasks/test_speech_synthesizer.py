@@ -90,6 +90,15 @@ def test_options(tmp_path, said):
             tl.SpeechSynthesizer(path, **option)
 
 
+def test_the_config_of_a_remote_file_is_fetched_too(tmp_path, monkeypatch):
+    path = make_voice(tmp_path / "v.onnx")
+    (tmp_path / "other").mkdir()
+    beside = (tmp_path / "v.onnx.json").rename(tmp_path / "other" / "v.json")
+    files = {"hf:o/n/v.onnx": path, "hf:o/n/v.onnx.json": beside}
+    monkeypatch.setattr(tl.hub, "resolve", files.__getitem__)
+    assert tl.SpeechSynthesizer("hf:o/n/v.onnx").rate == 1000
+
+
 def test_speakers(tmp_path):
     path = make_voice(tmp_path / "v.onnx", num_speakers=2, speaker_id_map={"ann": 0, "bob": 1})
     first = tl.SpeechSynthesizer(path).synthesize(phonemes="a").samples

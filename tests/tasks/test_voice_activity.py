@@ -182,6 +182,16 @@ def test_real_speech(label, model_cache):
 
 
 @pytest.mark.needs_network
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["silero_vad_16k_op15", "silero_vad_op18_ifless"])
+def test_other_files_of_silero(name, model_cache):
+    """Their inputs come in other orders, and one knows 16000 Hz alone."""
+    vad = tl.VoiceActivity(f"pypi:silero-vad==6.2.3#silero_vad/data/{name}.onnx")
+    found = vad.segments(resolve(SOUNDS + "beckett.wav"))
+    assert [[each.start, each.end] for each in found] == GOLDEN["sounds"]["beckett.wav"]
+
+
+@pytest.mark.needs_network
 @pytest.mark.needs_formats
 @pytest.mark.slow
 @pytest.mark.parametrize("rate", [8000, 16000])

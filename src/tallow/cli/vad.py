@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tallow.cli import options
+from tallow.cli import items, options
 from tallow.cli.parameters import Argument, Option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from tallow.tasks.voice_activity import Segment
 
@@ -40,50 +40,63 @@ def vad(
     'tallow[audio]'.
     """
     from tallow.cli.errors import UsageError
+    from tallow.cli.output import print_json
     from tallow.tasks import VoiceActivity
 
     if srt and (json or len(files) > 1):
         raise UsageError("--srt: expected one FILE, and no --json")
+    if files.count("-") > 1:
+        raise UsageError("FILE: expected - once")
     options.set_threads(threads)
     detector = VoiceActivity(
         model,
         threshold=threshold,
         neg_threshold=neg_threshold,
         min_speech_duration_ms=min_speech_ms,
-        max_speech_duration_s=float("inf") if max_speech_s is None else max_speech_s,
+        max_speech_duration_s=max_speech_s or float("inf"),
         min_silence_duration_ms=min_silence_ms,
         speech_pad_ms=pad_ms,
     )
-    results = _results(detector, files, json or srt)
+    failures = items.Failures("vad", len(files))
+    results = _results(detector, files, failures)
     if json:
-        from tallow.cli.output import print_json
-
         print_json([_row(*each) for each in results])
     elif srt:
-        (found,) = results
-        print(subtitles(found[2]), end="")
+        print("".join(subtitles(segments) for _, _, segments in results), end="")
     else:
-        _print_tables(list(results), many=len(files) > 1)
+        _print_tables(results, many=len(files) > 1)
+    failures.tell()
 
 
 Result = tuple[str, float, "list[Segment]"]
 
 
-def _results(detector: Any, files: Sequence[str], quiet: bool) -> Iterator[Result]:
+def _results(detector: Any, files: Sequence[str], failures: items.Failures) -> list[Result]:
+    """What is found in each file; a single one that fails is the command's error."""
+    from tallow.errors import TallowError
+
+    found = []
+    for name in files:
+        try:
+            found.append(_result(detector, name))
+        except TallowError as error:
+            if len(files) == 1:
+                raise
+            failures.add(items.NamedItem(name), error)
+    return found
+
+
+def _result(detector: Any, name: str) -> Result:
     from tallow.audio import load_audio
-    from tallow.cli.errors import UsageError
     from tallow.cli.writing import steps
     from tallow.errors import ArgumentError
 
-    if files.count("-") > 1:
-        raise UsageError("FILE: expected - once")
-    for name in files:
-        if name == "-" and sys.stdin is None:
-            raise ArgumentError("-: expected standard input, got none")
-        samples, rate = load_audio(sys.stdin.buffer if name == "-" else name)
-        with steps("vad") as tell:
-            segments = detector.segments(samples, rate, progress=tell)
-        yield name, samples.shape[0] / rate, segments
+    if name == "-" and sys.stdin is None:
+        raise ArgumentError("-: expected standard input, got none")
+    samples, rate = load_audio(sys.stdin.buffer if name == "-" else name)
+    with steps("vad") as tell:
+        segments = detector.segments(samples, rate, progress=tell)
+    return name, samples.shape[0] / rate, segments
 
 
 def _row(name: str, duration: float, segments: Sequence[Segment]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ from tallow.tensor import Tensor
 if TYPE_CHECKING:
     from tallow.onnx import Model
 
+_REMOTE_FILE = re.compile(r"(hf|pypi|https?):.*\.onnx", re.S)
 _QUIET = 0.01  # a peak below is not made louder than this would be
 
 
@@ -45,11 +47,13 @@ class Speech(NamedTuple):
 class SpeechSynthesizer:
     """A voice: `tts.synthesize("Hello.")` gives samples and their rate.
 
-    `ref` is an alias, or a path or reference of an .onnx file of Piper's with its .onnx.json beside
-    it, or of a folder of the two. `noise_scale` (how much the sound varies), `length_scale` (above
-    1: slower) and `noise_w` (how much durations vary) are the voice's own unless given. Noise is
-    `tl.manual_seed`'s. `sentence_silence` are seconds after each sentence, `speaker` is a name or
-    number in voices of several. Phonemes come from the program espeak-ng.
+    `ref` is an alias, a folder of one voice, or a path or reference of an .onnx file of Piper's
+    with its .onnx.json beside it, such as
+    `hf:rhasspy/piper-voices/en/en_US/amy/low/en_US-amy-low.onnx`. `noise_scale` (how much the sound
+    varies), `length_scale` (above 1: slower) and `noise_w` (how much durations vary) are the
+    voice's own unless given. Noise is `tl.manual_seed`'s. `sentence_silence` are seconds after each
+    sentence, `speaker` is a name or number in voices of several. Phonemes come from the program
+    espeak-ng.
 
     Raises:
         HubError, FormatError, ModelError: the voice is not there, or is none.
@@ -70,7 +74,7 @@ class SpeechSynthesizer:
         from tallow.hub import resolve
 
         path = _model_in(resolve(ref))
-        self.config = _config_of(path)
+        self.config = _config_of(path, ref)
         self.rate: int = self.config["audio"]["sample_rate"]
         self._table = check_table(self.config.get("phoneme_id_map"), ModelError, f"{path}.json")
         given = {"noise_scale": noise_scale, "length_scale": length_scale, "noise_w": noise_w}
@@ -211,8 +215,13 @@ def _model_in(path: Path) -> Path:
     return found[0]
 
 
-def _config_of(path: Path) -> dict[str, Any]:
+def _config_of(path: Path, ref: str | os.PathLike[str]) -> dict[str, Any]:
+    """The config beside a model; of a remote file it is fetched from beside that."""
     beside = path.with_name(path.name + ".json")
+    if not beside.exists() and isinstance(ref, str) and _REMOTE_FILE.fullmatch(ref):
+        from tallow.hub import resolve
+
+        beside = Path(resolve(f"{ref}.json"))
     try:
         found = json.loads(beside.read_bytes())
     except FileNotFoundError:

@@ -135,7 +135,10 @@ class VoiceActivity:
                 rows = part.unfold(0, size, window).contiguous()
             for row in range(last - first):
                 with inference_mode():
-                    probability, state[0] = model(rows[row : row + 1], state[0], told)
+                    # By name: the files have their inputs in several orders.
+                    probability, state[0] = model(
+                        input=rows[row : row + 1], state=state[0], sr=told
+                    )
                 yield probability.item()
 
     def _sound(self, wave: Any, rate: int | None) -> tuple[Tensor, int]:
