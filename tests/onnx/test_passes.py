@@ -123,6 +123,17 @@ def test_scores_over_zero_are_no_scale():
     assert check(attention(scale=0.0, op_type="Div"), *[draw(*each) for each in QKV])
 
 
+@pytest.mark.parametrize("ndim", [2, 3, 4, 5])
+def test_weights_that_are_no_numbers_are_zero_where_the_graph_says_so(ndim):
+    nodes = [
+        node("MatMul", "q k", "s"), node("Add", "s m", "t"), node("Softmax", "t", "p", axis=-1),
+        node("IsNaN", "p", "n"), node("Where", "n zero p", "w"), node("MatMul", "w v", "y"),
+    ]  # fmt: skip
+    mask = tl.tensor([[0.0] * 5, [-INF] * 5, [0.0, -INF, 0.0, 0.0, 0.0]])
+    given = [draw(*[2] * (ndim - 2), *shape[2:]) for shape in QKV]
+    assert check(graph(nodes, {"zero": 0.0}, "q k v m"), *given, mask) == ["Attention"]
+
+
 # --- products -------------------------------------------------------------------------------------
 
 

@@ -27,18 +27,19 @@ def matrix_transpose(x: Tensor) -> Tensor:
 @operator("Attention", domain="tallow")
 def attention(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, scale: float, axis: int = -1,
-    flat: int = 0,
+    flat: int = 0, guarded: int = 0,
 ) -> Tensor:  # fmt: skip
     """softmax(q @ k * scale + mask) @ v: `k` is (…, size, length); `axis` is -1, or 3.
 
     Queries for which the mask leaves nothing get zeros, not NaN. `flat`: the softmax is over all
-    axes from `axis` on, as in opsets before 13.
+    axes from `axis` on, as in opsets before 13. `guarded`: 0 takes the place of weights of NaN.
     """
     if q.ndim == k.ndim == v.ndim == 4 and (mask is None or _fits(mask, q, k)):
         return scaled_dot_product_attention(q, k.transpose(-1, -2), v, mask, scale=scale)
     scores = q @ k * scale
     scores = scores if mask is None else scores + mask
-    return (softmax_1(scores, axis=axis) if flat else scores.softmax(axis)) @ v
+    weights = softmax_1(scores, axis=axis) if flat else scores.softmax(axis)
+    return (weights.masked_fill(weights.isnan(), 0.0) if guarded else weights) @ v
 
 
 def _fits(mask: Tensor, q: Tensor, k: Tensor) -> bool:

@@ -40,7 +40,8 @@ def attention(m: Matcher, softmax: Node) -> bool:
     if product is None or len(m.users(at)) != 1:
         return False
     inputs = [*product.inputs, weighted.inputs[1], *([mask] if mask else [])]
-    given = {"scale": scale, "axis": axis, "flat": int(softmax.opset < 13)}
+    flat, guarded = int(softmax.opset < 13), int(bool(guards))
+    given = {"scale": scale, "axis": axis, "flat": flat, "guarded": guarded}
     m.replace([product, *gone], "Attention", inputs, weighted.outputs[0], given)
     return True
 
