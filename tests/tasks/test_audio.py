@@ -72,6 +72,10 @@ def test_saving(bare, tmp_path):
     save_audio(tmp_path / "b.wav", tl.tensor(VALUES.tolist()), 8000)
     found = load_audio(tmp_path / "b.wav", mono=False).samples
     np.testing.assert_allclose(found.numpy(), VALUES, atol=1e-4)
+    save_audio(tmp_path / "c.wav", [0.0, 0.5], 8000)
+    save_audio(tmp_path / "d.wav", tl.zeros(0), 8000)
+    assert load_audio(tmp_path / "c.wav").samples.shape == (2,)
+    assert load_audio(tmp_path / "d.wav").samples.shape == (0,)
     assert as_pcm(tl.tensor([1.0, -1.0, 0.0])).tolist() == [32767, -32767, 0]
 
 
@@ -97,6 +101,10 @@ def test_broken_files(bare, tmp_path):
         save_audio(tmp_path / "a.wav", tl.tensor([1, 2]), 8000)
     with pytest.raises(ArgumentError, match="a rate above 0"):
         save_audio(tmp_path / "a.wav", tl.tensor([0.0]), 0)
+    with pytest.raises(ArgumentError, match="1 to 65535 channels, got 0"):
+        save_audio(tmp_path / "a.wav", tl.zeros(0, 3), 8000)
+    with pytest.raises(FormatError, match="a file that can be written"):
+        save_audio(tmp_path / "no" / "a.wav", tl.tensor([0.0]), 8000)
     assert not list(tmp_path.iterdir())
 
 

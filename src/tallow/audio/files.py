@@ -14,11 +14,14 @@ from tallow.borrowing import from_numpy, frombuffer
 from tallow.dtype import f32, i16, i32, u8
 from tallow.errors import ArgumentError, FormatError, MissingExtraError, MissingFileError, expect
 from tallow.factories import zeros
+from tallow.formats.writing import tensor_bytes, write_to
 from tallow.tensor import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import BinaryIO
+
+    from tallow.formats.writing import Target
 
 _ENDLESS = 0x7FFFF000  # bytes: programs that write to pipes say this or more, not knowing the end
 
@@ -53,37 +56,32 @@ def load_audio(source: Any, rate: int | None = None, *, mono: bool = True) -> So
     return Sound(samples if rate is None else resample(samples, own, rate), rate or own)
 
 
-def save_audio(path: Any, samples: Any, rate: int) -> None:
-    """Write samples as wav of 16 bits: to a path, or an open binary file.
+def save_audio(target: Target, samples: Any, rate: int) -> None:
+    """Write samples as wav of 16 bits: to a path, as a whole or not at all, or to an open file.
 
     `samples` are `(length,)` or `(channels, length)`, i16 or floats; floats beyond -1 and 1 are
     cut.
 
     Raises:
-        ShapeError, DTypeError, ArgumentError: they are no samples, or the rate is none.
+        ShapeError, DTypeError, ArgumentError: they are no samples, too many (4 GB), or the rate is
+            none.
+        FormatError: the path cannot be written.
     """
     expect(0 < rate < 1 << 31, "save_audio", "a rate above 0", rate, ArgumentError)
-    x = samples if isinstance(samples, Tensor) and samples.ndim == 2 else None
-    pcm = x if x is not None and x.dtype == i16 else _pcm(samples if x is None else x)
+    pcm = as_pcm(samples, "save_audio")
     rows = pcm.reshape(1, -1) if pcm.ndim == 1 else pcm
+    most = (1 << 32) - 64  # what the header has room for
+    expect(rows.nbytes < most, "save_audio", f"{most} bytes at most", rows.nbytes, ArgumentError)
+    good = 0 < rows.shape[0] < 1 << 16
+    expect(good, "save_audio", "1 to 65535 channels", rows.shape[0], ArgumentError)
     made = io.BytesIO()
     with wave.open(made, "wb") as file:
         file.setnchannels(rows.shape[0])
         file.setsampwidth(2)
         file.setframerate(rate)
-        file.writeframes(rows.T.contiguous().numpy().tobytes())
-    if hasattr(path, "write"):
-        path.write(made.getvalue())
-    else:
-        Path(path).write_bytes(made.getvalue())
-
-
-def _pcm(samples: Any) -> Tensor:
-    if isinstance(samples, Tensor) and samples.dtype == i16:
-        return samples
-    if isinstance(samples, Tensor) and samples.ndim == 2:
-        return as_pcm(samples)
-    return as_pcm(as_mono(samples, "save_audio"))
+        for piece in tensor_bytes(rows.T.contiguous()):
+            file.writeframesraw(piece)
+    write_to(target, [made.getbuffer()])
 
 
 def _content(source: Any) -> tuple[bytes, str]:

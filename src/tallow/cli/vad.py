@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,13 +89,14 @@ def _results(detector: Any, files: Sequence[str], failures: items.Failures) -> l
 
 def _result(detector: Any, name: str) -> Result:
     from tallow.audio import load_audio
+    from tallow.cli.output import shortened
     from tallow.cli.writing import steps
     from tallow.errors import ArgumentError
 
     if name == "-" and sys.stdin is None:
         raise ArgumentError("-: expected standard input, got none")
     samples, rate = load_audio(sys.stdin.buffer if name == "-" else name)
-    with steps("vad") as tell:
+    with steps(shortened(os.path.basename(name), 40)) as tell:
         segments = detector.segments(samples, rate, progress=tell)
     return name, samples.shape[0] / rate, segments
 
