@@ -45,6 +45,7 @@ SENTENCES = [
     ("so... and\nso", ["so.", "and\nso"]),
     ('"Go." Do', ["go.", "do"]),
     ("Title\n \nGo, now", ["title", "go, now"]),
+    ("E.g. so. Go — la.\nÑ a.", ["e.g. so.", "go; la.", "n\u0303 a."]),
     (" ... ", []),
     ("", []),
 ]

@@ -15,19 +15,31 @@ BEGIN: Final = "^"
 END: Final = "$"
 
 PROGRAM: Final = "espeak-ng"
-_CLAUSE: Final = re.compile(r"(.+?)(?:([.?!,;:…])[.?!,;:…]*(?=[\"'”’»)\]]*(?:\s|$))|$)", re.S)
+_CLAUSE: Final = re.compile(r"(.+?)(?:([.?!,;:…—])[.?!,;:…—]*(?=[\"'”’»)\]]*(?:\s|$))|$)", re.S)
 _PARAGRAPH: Final = re.compile(r"\n[ \t\r]*\n")
-_ENDS: Final = frozenset(".?!…")
-_MARKS: Final = {"…": "."}
+_NEXT: Final = re.compile(r"\s+(\S)")
+_EDGES: Final = "\"'“”‘’«»()[] \t\r\n"
+_ENDS: Final = frozenset(".?!")
+_MARKS: Final = {"…": ".", "—": ";"}
 _LANGUAGE: Final = re.compile(r"\([a-z-]+\)")  # where espeak-ng changes to another and back
 
 
 def clauses(text: str) -> Iterator[tuple[str, str]]:
-    """Parts of a paragraph and the mark after each, one of `.?!,;:` or nothing."""
+    """Parts of a paragraph and the mark after each, one of `.?!,;:` or nothing.
+
+    A single point before a small letter ends nothing, as in `e.g. this`.
+    """
+    before = ""
     for found in _CLAUSE.finditer(text):
-        words, mark = found[1].strip("\"'“”‘’«»()[] \t\r\n"), found[2] or ""
+        part, mark = before + found[1], found[2] or ""
+        after = _NEXT.match(text, found.end())
+        if text[found.end(1) : found.end()] == "." and after and after[1].islower():
+            before = part + mark
+            continue
+        before = ""
+        words = part.strip(_EDGES)
         if any(c.isalnum() for c in words):
-            yield words, mark
+            yield words, _MARKS.get(mark, mark)
 
 
 def sentences(text: str) -> Iterator[list[tuple[str, str]]]:
@@ -35,7 +47,7 @@ def sentences(text: str) -> Iterator[list[tuple[str, str]]]:
     for paragraph in _PARAGRAPH.split(text):
         part: list[tuple[str, str]] = []
         for words, mark in clauses(paragraph):
-            part.append((words, _MARKS.get(mark, mark)))
+            part.append((words, mark))
             if mark in _ENDS:
                 yield part
                 part = []
