@@ -1,6 +1,7 @@
 // Depthwise convolution, every output channel reading one input channel: rows of the image are laid
 // out padded and with their strides undone, so that each kernel element is one shift of a flat
 // line.
+#include "conv_depthwise_eights.h"
 #include "conv_layout.h"
 
 namespace tl::TL_ISA {
@@ -238,6 +239,7 @@ const char* weight_grad(const Conv& v) {
 }  // namespace
 
 const char* depthwise(const Conv& v) {
+  if (eights_fit(v)) return depthwise_eights(v);
   return for_computing(v.out.dtype, "conv", [&]<class T>() { return forward<T>(v); });
 }
 
