@@ -222,3 +222,12 @@ def test_what_a_branch_draws_is_drawn_again():
     run = runner(graph([branch, node("Add", "x r", "y")], "x c", "y")).run
     found = [run([tl.zeros(2), tl.tensor(True)], [])[0].tolist() for _ in range(5)]
     assert len({*map(tuple, found)}) == 5
+
+
+def test_parts_of_what_is_empty():
+    """A part of no elements may begin behind the memory that there is: gates of no sequences."""
+    weights = {"w": tl.ones(1, 12, 3), "r": tl.ones(1, 12, 4)}
+    run = runner(graph([node("GRU", "x w r", "y h", hidden_size=4)], "x", "y h", weights)).run
+    for _ in range(4):
+        y, h = run([tl.zeros(5, 0, 3)], [])
+        assert (y.shape, h.shape) == ((5, 1, 0, 4), (1, 0, 4))

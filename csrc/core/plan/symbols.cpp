@@ -44,10 +44,9 @@ bool lies_within(const PlanValue& value, const PlanBuffer& buffer) {
   int64_t low, high, begin, end;
   if (static_cast<int>(v.dtype) >= kDTypeCount || v.ndim < 0 || v.ndim > kMaxDims) return false;
   const int64_t bytes = contiguous_bytes(v.dtype, v.shape, v.ndim);
-  if (bytes < 0 || value.offset < 0 || value.offset > buffer.bytes ||
-      value.offset % alignment_of(v.dtype) != 0)
-    return false;
-  if (bytes == 0) return true;
+  if (bytes < 0 || value.offset < 0 || value.offset % alignment_of(v.dtype) != 0) return false;
+  if (bytes == 0) return true;  // a part of what is empty may begin behind it
+  if (value.offset > buffer.bytes) return false;
   if (is_block(v.dtype)) {
     // Rows of whole blocks, one after the other; only whole rows are apart.
     const int64_t block = block_of(v.dtype);
