@@ -147,6 +147,17 @@ def test_image_decoder(form):
     assert found["Grayscale"].shape == (5, 7, 1)
 
 
+def test_an_image_of_too_many_pixels_is_refused(monkeypatch):
+    from PIL import Image
+
+    from one_node import run
+
+    monkeypatch.setattr("tallow.vision.images.MAX_PIXELS", 30)
+    raw = stored(Image.new("RGB", (7, 5)), "png")
+    with pytest.raises(TallowError, match="at most 30 pixels"):
+        run("ImageDecoder", [raw], {"pixel_format": "RGB"}, 20)
+
+
 WAYS = ("RGB", "BGR", "Grayscale")
 
 

@@ -49,3 +49,9 @@ def test_long_names_do_not_multiply():
     nodes = [make.node("F", [a], [b], name=long, domain="local") for a, b in pairwise(names)]
     made = import_graph(open_onnx(graph(nodes[:50], outputs=["v49"], functions=functions)))
     assert sum(len(name) for each in made.nodes for name in each.outputs) < 100_000
+
+
+def test_nodes_of_our_own_domain_are_unknown():
+    raw = graph([node("Linear", ["x", "x"], "y", domain="tallow")])
+    with pytest.raises(RAISES, match="tallow.Linear"):
+        import_graph(open_onnx(raw))

@@ -8,7 +8,7 @@ from typing import Any
 
 from tallow import ops
 from tallow.dtype import i64, u8
-from tallow.errors import ArgumentError, expect
+from tallow.errors import ArgumentError, TallowError, expect
 from tallow.factories import zeros
 from tallow.onnx.operators.moving import moves, whole
 from tallow.onnx.operators.table import operator
@@ -137,7 +137,7 @@ def image_decoder(stream: Tensor, *, pixel_format: str = "RGB") -> Tensor:
 
 
 def _decoded(data: bytes, mode: str) -> Any:
-    """The pixels as an array, or None for what cannot be decoded."""
+    """The pixels as an array, or None for what cannot be decoded, as the standard has it."""
     import io
 
     import numpy as np
@@ -147,8 +147,15 @@ def _decoded(data: bytes, mode: str) -> Any:
     image = pillow()
     try:
         with image.open(io.BytesIO(data), formats=_FORMATS) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                return None
+            size = picture.width * picture.height
+            expect(size <= MAX_PIXELS, "ImageDecoder", f"at most {MAX_PIXELS} pixels", size,
+                   ArgumentError)  # fmt: skip
             return np.array(picture.convert(mode))
-    except (*FAULTS, image.DecompressionBombError):
+    except TallowError:
+        raise
+    except image.DecompressionBombError as error:
+        raise ArgumentError(
+            f"ImageDecoder: expected at most {MAX_PIXELS} pixels: {error}"
+        ) from None
+    except FAULTS:
         return None

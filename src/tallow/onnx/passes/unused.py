@@ -7,7 +7,7 @@ from tallow.onnx.program import outer_names
 
 
 def without_unused(graph: Graph) -> Graph:
-    """The graph without what nothing uses; outputs that nothing uses are called ''."""
+    """The graph without nodes and constants that nothing uses."""
     needed = {each.name for each in graph.outputs}
     nodes = []
     for node in reversed(graph.nodes):
