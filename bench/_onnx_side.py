@@ -1,6 +1,9 @@
 """One process's side of bench/onnx_vs_ort.py: passes of an ONNX model.
 
-    python bench/_onnx_side.py tallow|onnxruntime THREADS
+    python bench/_onnx_side.py tallow|onnxruntime THREADS FOLDER [NAME]
+
+With a name, three passes at the last size are made; the answer is how far the peak of memory grew,
+and how long importing the library, opening the model and the first pass took.
 
 A line on standard input is `NAME SIZE-INDEX`; the answer is the seconds of a pass, at its first
 time also how long opening and the first two passes took, and sums of the outputs.
@@ -9,6 +12,7 @@ time also how long opening and the first two passes took, and sums of the output
 from __future__ import annotations
 
 import json
+import resource
 import sys
 import time
 from pathlib import Path
@@ -21,7 +25,7 @@ sys.path.insert(0, str(ROOT / "tests" / "onnx"))
 
 import real_models as real  # noqa: E402
 
-BLOCK = 0.3  # seconds of one measurement, at least three passes
+BLOCK = 0.15  # seconds of one measurement, at least two passes
 EXPORTS = Path(sys.argv[3]) if len(sys.argv) > 3 else None
 
 
@@ -107,10 +111,29 @@ def opened(name: str, index: int, open_: Any, threads: int) -> tuple[Any, dict[s
     return lambda: run(feeds), {"load": first - begin, "second": second - first, "sums": sums}
 
 
+def fresh(name: str, library: str, open_: Any, threads: int) -> dict[str, float]:
+    """What a new process takes: bytes at most beyond those before, seconds to the first result."""
+    path, make, sizes = case(name)
+    feeds = make(sizes[-1])
+    before, begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    __import__(library)
+    run, names = open_(path, threads)
+    feeds = {key: value for key, value in feeds.items() if key in names}
+    run(feeds)
+    start = time.perf_counter() - begin
+    for _ in range(2):
+        run(feeds)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return {"peak": 1024 * grown, "start": start}
+
+
 def main() -> None:
     """Answer lines until standard input ends."""
     library, threads = sys.argv[1], int(sys.argv[2])
     open_ = by_tallow if library == "tallow" else by_onnxruntime
+    if len(sys.argv) > 4:
+        print(json.dumps(fresh(sys.argv[4], library, open_, threads)))
+        return
     __import__(library)  # no part of opening a model
     calls: dict[str, Any] = {}
     for line in sys.stdin:
@@ -121,7 +144,7 @@ def main() -> None:
             print(json.dumps(told), flush=True)
             continue
         run, times, end = calls[line], [], time.perf_counter() + BLOCK
-        while len(times) < 3 or time.perf_counter() < end:
+        while len(times) < 2 or time.perf_counter() < end:
             begin = time.perf_counter()
             run()
             times.append(time.perf_counter() - begin)

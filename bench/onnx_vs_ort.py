@@ -1,8 +1,10 @@
 """ONNX models beside ONNX Runtime: the real ones that can be fetched, and exports of PyTorch.
 
 Both get numpy arrays and give them; ONNX Runtime has all optimisations on. Each library runs in a
-process of its own, the processes take turns, a run is the best pass within 300 ms, a ratio the
-median over the pairs of neighbouring runs. `load` is opening a model with its first pass.
+process of its own, the processes take turns, a run is the best pass within 150 ms, a ratio the
+median over the pairs of neighbouring runs. `load` is opening a model with its first pass. New
+processes tell how far the peak of memory grows from before the library is imported until after
+three passes, and how long it takes to the first result.
 
     python bench/onnx_vs_ort.py [--peer-python …/bin/python] [--threads 1 2] [--models NAME …]
 """
@@ -55,6 +57,24 @@ def measure(sides: dict[str, common.Side], name: str, index: int, pairs: int) ->
     return row
 
 
+def fresh(pythons: dict[str, str], folder: Path, name: str) -> dict[str, float]:
+    """Of new processes, Tallow's over ONNX Runtime's: growth of the peak, time to the first result.
+
+    The least of three of each.
+    """
+    found: dict[str, list[dict[str, float]]] = {side: [] for side in pythons}
+    for _ in range(3):
+        for side, python in pythons.items():
+            common.progress(f"fresh {name} {side}")
+            told = common.call([python, SCRIPT, side, "1", str(folder), name])
+            found[side].append(common.last_json(told))
+    least = {
+        side: {what: min(run[what] for run in runs) for what in runs[0]}
+        for side, runs in found.items()
+    }
+    return {k: least["tallow"][k] / max(least["onnxruntime"][k], 1e-9) for k in ("peak", "start")}
+
+
 def mean(values: list[float]) -> float:
     """The geometric one."""
     return math.exp(sum(map(math.log, values)) / len(values)) if values else math.nan
@@ -74,10 +94,11 @@ def main() -> None:
     if given.exporter:
         subprocess.run([given.exporter, EXPORTER, str(folder)], check=True)
     rows = []
+    pythons = {"tallow": sys.executable, "onnxruntime": runtime}
     for threads in given.threads:
         sides = {
             name: common.Side(name, [python, SCRIPT, name, str(threads), str(folder)])
-            for name, python in (("tallow", sys.executable), ("onnxruntime", runtime))
+            for name, python in pythons.items()
         }
         for name, index in cases(given.models):
             rows.append({"threads": threads, **measure(sides, name, index, given.pairs)})
@@ -99,6 +120,15 @@ def main() -> None:
         loads = mean([row["load"] for row in rows if row["threads"] == threads])
         print(f"{threads} threads: geometric mean {mean(ratios):.2f}, least {min(ratios):.2f}, "
               f"load {loads:.2f}")  # fmt: skip
+    names = list(dict.fromkeys(name for name, _ in cases(given.models)))
+    result["fresh"] = {name: fresh(pythons, folder, name) for name in names}
+    common.progress("")
+    for what, title in (("peak", "memory"), ("start", "import, open and first pass")):
+        ratios = {name: row[what] for name, row in result["fresh"].items()}
+        worst = max(ratios, key=lambda name: ratios[name])
+        result[f"{what}_mean"] = mean([*ratios.values()])
+        print(f"{title}: geometric mean {result[f'{what}_mean']:.2f}, most {ratios[worst]:.2f} "
+              f"({worst})")  # fmt: skip
     common.finish("onnx_vs_ort", result, record=given.record)
 
 
