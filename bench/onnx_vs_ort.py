@@ -80,6 +80,32 @@ def mean(values: list[float]) -> float:
     return math.exp(sum(map(math.log, values)) / len(values)) if values else math.nan
 
 
+def of_new_processes(pythons: dict[str, str], folder: Path, names: list[str]) -> dict[str, Any]:
+    """Memory and starts of all models, printed."""
+    result: dict[str, Any] = {"fresh": {n: fresh(pythons, folder, n) for n in names}}
+    common.progress("")
+    for what, title in (("peak", "memory"), ("start", "import, open and first pass")):
+        ratios = {name: row[what] for name, row in result["fresh"].items()}
+        worst = max(ratios, key=lambda name: ratios[name])
+        result[f"{what}_mean"] = mean([*ratios.values()])
+        print(f"{title}: geometric mean {result[f'{what}_mean']:.2f}, most {ratios[worst]:.2f} "
+              f"({worst})")  # fmt: skip
+    return result
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """Print a table."""
+    made = common.table(
+        "ONNX models", "model", "size", "threads", "tallow ms", "onnxruntime ms",
+        "onnxruntime / tallow", "load / onnxruntime's",
+    )  # fmt: skip
+    for row in rows:
+        numbers = (f"{row[f'{side}_ms']:.2f}" for side in ("tallow", "onnxruntime"))
+        made.add_row(row["model"], str(row["size"]), str(row["threads"]), *numbers,
+                     common.shown(row["ratio"]), f"{row['load']:.2f}")  # fmt: skip
+    common.show(made)
+
+
 def main() -> None:
     """Measure each model and number of threads, print a table."""
     options = common.parser(__doc__, pairs=7)
@@ -104,15 +130,7 @@ def main() -> None:
             rows.append({"threads": threads, **measure(sides, name, index, given.pairs)})
         for side in sides.values():
             side.close()
-    made = common.table(
-        "ONNX models", "model", "size", "threads", "tallow ms", "onnxruntime ms",
-        "onnxruntime / tallow", "load / onnxruntime's",
-    )  # fmt: skip
-    for row in rows:
-        numbers = (f"{row[f'{side}_ms']:.2f}" for side in ("tallow", "onnxruntime"))
-        made.add_row(row["model"], str(row["size"]), str(row["threads"]), *numbers,
-                     common.shown(row["ratio"]), f"{row['load']:.2f}")  # fmt: skip
-    common.show(made)
+    show(rows)
     result: dict[str, Any] = {"pairs": given.pairs, "goals": GOALS, "rows": rows}
     for threads in given.threads:
         ratios = [row["ratio"]["median"] for row in rows if row["threads"] == threads]
@@ -121,14 +139,7 @@ def main() -> None:
         print(f"{threads} threads: geometric mean {mean(ratios):.2f}, least {min(ratios):.2f}, "
               f"load {loads:.2f}")  # fmt: skip
     names = list(dict.fromkeys(name for name, _ in cases(given.models)))
-    result["fresh"] = {name: fresh(pythons, folder, name) for name in names}
-    common.progress("")
-    for what, title in (("peak", "memory"), ("start", "import, open and first pass")):
-        ratios = {name: row[what] for name, row in result["fresh"].items()}
-        worst = max(ratios, key=lambda name: ratios[name])
-        result[f"{what}_mean"] = mean([*ratios.values()])
-        print(f"{title}: geometric mean {result[f'{what}_mean']:.2f}, most {ratios[worst]:.2f} "
-              f"({worst})")  # fmt: skip
+    result |= of_new_processes(pythons, folder, names)
     common.finish("onnx_vs_ort", result, record=given.record)
 
 

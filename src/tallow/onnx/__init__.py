@@ -9,23 +9,7 @@ from tallow.formats.onnx import open_onnx
 from tallow.onnx.importing import import_graph
 from tallow.onnx.model import Model
 from tallow.onnx.operators import operator
-from tallow.onnx.saving import save
-from tallow.onnx.session import (
-    InferenceSession,
-    ModelMetadata,
-    NodeArg,
-    get_all_providers,
-    get_available_providers,
-    get_device,
-)
-from tallow.onnx.session_options import (
-    ExecutionMode,
-    ExecutionOrder,
-    GraphOptimizationLevel,
-    RunOptions,
-    SessionOptions,
-)
-from tallow.onnx.session_values import IOBinding, OrtValue
+from tallow.packages import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,6 +18,23 @@ if TYPE_CHECKING:
     from tallow.formats.mapping import Source
     from tallow.formats.writing import Target
     from tallow.nn.module import Module
+    from tallow.onnx.saving import save
+    from tallow.onnx.session import (
+        InferenceSession,
+        ModelMetadata,
+        NodeArg,
+        get_all_providers,
+        get_available_providers,
+        get_device,
+    )
+    from tallow.onnx.session_options import (
+        ExecutionMode,
+        ExecutionOrder,
+        GraphOptimizationLevel,
+        RunOptions,
+        SessionOptions,
+    )
+    from tallow.onnx.session_values import IOBinding, OrtValue
 
 __all__ = [
     "ExecutionMode",
@@ -55,6 +56,19 @@ __all__ = [
     "operator",
     "save",
 ]
+
+# `load` needs none of them: they come when they are asked for.
+_HOMES = {
+    **dict.fromkeys(
+        ("ExecutionMode", "ExecutionOrder", "GraphOptimizationLevel"), "session_options"
+    ),
+    **dict.fromkeys(("RunOptions", "SessionOptions"), "session_options"),
+    **dict.fromkeys(("IOBinding", "OrtValue"), "session_values"),
+    **dict.fromkeys(("InferenceSession", "ModelMetadata", "NodeArg", "get_device"), "session"),
+    **dict.fromkeys(("get_all_providers", "get_available_providers"), "session"),
+    "save": "saving",
+}
+__getattr__, __dir__ = names_of(globals(), _HOMES)
 
 
 def load(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from inspect import Parameter
 from typing import Any, Final
 
 from tallow.errors import ModelError
 from tallow.formats.mapping import shown
-from tallow.onnx.operators.table import Row
+from tallow.onnx.operators.table import REQUIRED, Row
 
 _MOST_SHOWN: Final = 40  # kinds of faults
 
@@ -35,7 +34,7 @@ class Faults:
             if name not in row.attributes:
                 self.misused(f"the attribute {shown(name)} of {row.op_type}", node)
         for name, default in row.attributes.items():
-            if default is Parameter.empty and name not in attributes:
+            if default is REQUIRED and name not in attributes:
                 self.misused(f"{row.op_type} without its attribute {name!r}", node)
         most = len(row.inputs)
         if inputs < row.needed or (inputs > most and not row.variadic):

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Any
 
 from tallow import _native
 from tallow.errors import DTypeError, ModelError, TallowError
 from tallow.lazy_dataclasses import dataclass
 from tallow.onnx.graph import Graph, Node
-from tallow.onnx.operators.table import Row
+from tallow.onnx.operators.table import REQUIRED, Row
 from tallow.tensor import Tensor
 
-_REQUIRED = inspect.Parameter.empty
 # What Python and numpy raise in a row for arguments of a kind that it does not expect.
 MISFITS = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
 
@@ -74,12 +71,11 @@ class Program:
         bodies = []
         for name, default in row.attributes.items():
             value = node.attributes.get(name, default)
-            if value is _REQUIRED:
+            if value is REQUIRED:
                 raise ModelError(f"{_where(node)}: expected the attribute {name!r}, got none")
             if isinstance(value, Graph):
                 bodies.append((name, Program(value, self._constants)))
-            key = name if name in _keywords(row) else f"{name}_"
-            attributes[key] = value
+            attributes[row.keywords.get(name, name)] = value
         given = {"outputs": len(node.outputs), "wanted": node.wanted, "opset": node.opset}
         attributes |= {name: given[name] for name in row.passed}
         inputs = tuple(self.places[n] if n else -1 for n in node.inputs)
@@ -227,11 +223,6 @@ def _kind(value: Any) -> str:
 
 def _where(node: Node) -> str:
     return f"node {node.name!r} ({node.op_type})" if node.name else node.op_type
-
-
-@cache
-def _keywords(row: Row) -> Mapping[str, Any]:
-    return inspect.signature(row.function).parameters
 
 
 def on_host(value: Any) -> bool:

@@ -20,7 +20,6 @@ from tallow.lazy_dataclasses import dataclass
 from tallow.onnx.holding import Held, constant_storages, storage
 from tallow.onnx.program import Program, Step
 from tallow.plan.capturing import Recording
-from tallow.plan.rewrites import chosen
 from tallow.tensor import Tensor, wrap
 
 _MOST_PLANS: Final = 64
@@ -71,7 +70,7 @@ class Runner:
         self.program = program
         self.stats = stats or RunStats()
         self._plans = plans
-        self._rewrites = chosen(rewrites)
+        self._rewrites = rewrites if rewrites is True else _chosen(rewrites)
         self._weights = _used(program, weights or {})
         self._is_body = kept is not None
         self._live = _live_places(program)
@@ -258,7 +257,7 @@ class Runner:
 
         beside = next((s.plan for s in self._segments.values() if s is not None), None)
         recording = Recording(
-            steps, examples, self._weights, beside=beside, rewrites=self._rewrites
+            steps, examples, self._weights, beside=beside, rewrites=_chosen(self._rewrites)
         )
         if end == at:
             return None
@@ -342,6 +341,13 @@ class Runner:
             storages.add(storage(value))
             found.append(place)
         return tuple(found), tuple(cloned)
+
+
+def _chosen(rewrites: Any) -> tuple[str, ...]:
+    """Names of passes over plans, which a first call needs not."""
+    from tallow.plan.rewrites import chosen
+
+    return chosen(rewrites)
 
 
 def _used(program: Program, weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -15,7 +15,6 @@ Rows with `capture=False` are never recorded in a plan: they draw random numbers
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
@@ -26,7 +25,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 LAST_OPSET: Final = 1 << 30
 _PASSED: Final = ("outputs", "wanted", "opset")
-_REQUIRED: Final = inspect.Parameter.empty
+REQUIRED: Final = object()  # in the place of a default where there is none
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +40,8 @@ class Row:
     inputs: tuple[str, ...]
     variadic: bool
     needed: int  # inputs that may not be left out
-    attributes: dict[str, Any]  # with defaults; `inspect.Parameter.empty` where there is none
+    attributes: dict[str, Any]  # with defaults, or REQUIRED
+    keywords: dict[str, str]  # what the function calls those that it cannot call by their names
     passed: tuple[str, ...]  # of `outputs`, `wanted` and `opset`
     reads: frozenset[str]
     host: bool
@@ -140,21 +140,47 @@ def _row(
     function: Any, op_type: str, since: int, until: int, domain: str, reads: frozenset[str],
     host: bool, capture: bool, replaced: bool,
 ) -> Row:  # fmt: skip
-    inputs, attributes, passed, needed, variadic = [], {}, [], 0, False
+    inputs, needed, variadic, given = _parameters(function)
+    passed = tuple(name for name in given if name in _PASSED)
+    spelled = {name.removesuffix("_"): name for name in given if name not in _PASSED}
+    attributes = {name: given[keyword] for name, keyword in spelled.items()}
+    keywords = {name: keyword for name, keyword in spelled.items() if name != keyword}
+    return Row(
+        domain, op_type, since, until, function, inputs, variadic, needed, attributes,
+        keywords, passed, reads, host, capture, replaced,
+    )  # fmt: skip
+
+
+def _parameters(function: Any) -> tuple[tuple[str, ...], int, bool, dict[str, Any]]:
+    """Inputs, how many are needed, whether any number may follow; keywords with their defaults.
+
+    Read of the code: the module `inspect`, which tells the same of every kind of callable, takes
+    longer to import than a small model to load.
+    """
+    code = getattr(function, "__code__", None)
+    if code is None or hasattr(function, "__wrapped__") or hasattr(function, "__self__"):
+        return _signature(function)
+    names, count = code.co_varnames, code.co_argcount
+    only = names[count : count + code.co_kwonlyargcount]
+    defaults = function.__kwdefaults__ or {}
+    needed = count - len(function.__defaults__ or ())
+    variadic = bool(code.co_flags & 0x04)  # inspect.CO_VARARGS
+    return names[:count], needed, variadic, {name: defaults.get(name, REQUIRED) for name in only}
+
+
+def _signature(function: Any) -> tuple[tuple[str, ...], int, bool, dict[str, Any]]:
+    import inspect
+
+    inputs, needed, variadic, given = [], 0, False, {}
     for name, each in inspect.signature(function).parameters.items():
         if each.kind is each.VAR_POSITIONAL:
             variadic = True
         elif each.kind is not each.KEYWORD_ONLY:
             needed += each.default is each.empty
             inputs.append(name)
-        elif name in _PASSED:
-            passed.append(name)
         else:
-            attributes[name.removesuffix("_")] = each.default
-    return Row(
-        domain, op_type, since, until, function, tuple(inputs), variadic, needed, attributes,
-        tuple(passed), reads, host, capture, replaced,
-    )  # fmt: skip
+            given[name] = REQUIRED if each.default is each.empty else each.default
+    return tuple(inputs), needed, variadic, given
 
 
 def find(domain: str, op_type: str, opset: int) -> Row | None:
