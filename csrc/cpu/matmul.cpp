@@ -295,7 +295,9 @@ const char* linear_several(const Arg* args, int n);
 void register_int8_products(KernelTable& t);
 void register_matmul(KernelTable& t);
 void register_matmul(KernelTable& t) {
-  register_int8_products(t);
+#ifndef TL_INFERENCE
+  register_int8_products(t);  // of quantised ONNX models, which are no programs
+#endif
   t.add("matmul", "out:out a:in b:in",
         [](const Arg* args, int) { return matmul(*args[0].a, *args[1].a, *args[2].a); });
   t.add("linear", "out:out x:in weight:in bias:in? exact:i", linear);

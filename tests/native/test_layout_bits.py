@@ -36,6 +36,7 @@ CONTIGUOUS = {
     "int8_columns",
     "int8_rows",
     "matmul_int8",
+    "recurrent_weight",
     "repeat_pixels",  # their ops see to it
 }
 ELEMENTWISE = {name for name in SIGNATURES if name not in CALLS or name.endswith("_step")}

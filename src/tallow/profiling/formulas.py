@@ -87,6 +87,10 @@ def _conv(arguments: Arguments) -> int:
     return 2 * prod(_array(arguments, "out").shape) * prod(_array(arguments, "weight").shape[1:])
 
 
+def _conv_int8(arguments: Arguments) -> int:
+    return 2 * prod(_array(arguments, "out").shape) * prod(_array(arguments, "w").shape[1:])
+
+
 def _conv_transformed(arguments: Arguments) -> int:
     """Of 3 × 3 weights, there as (elements of a tile, out channels, channels of a group)."""
     return 2 * prod(_array(arguments, "out").shape) * 9 * _array(arguments, "weight").shape[2]
@@ -184,7 +188,9 @@ FLOPS: dict[str, Callable[[Arguments], int]] = {
     "linear_several": _linear_several,
     "vecdot": _vecdot,
     "matmul": _matmul,
+    "matmul_int8": _matmul,
     "conv": _conv,
+    "conv_int8": _conv_int8,
     "conv_act": _conv,
     "conv_transformed": _conv_transformed,
     "conv_input_grad": _conv_input_grad,

@@ -41,3 +41,11 @@ def test_two_products_share_a_copy():
 
     found = check(fn, draw(4, 8), weights={"w": weight}, rewrites=PASSES)
     assert found == ["copy", "linear", "linear"]
+
+
+def test_weights_in_blocks_stay():
+    weight = draw(16, 64).to(tl.q8_0)
+    found = check(
+        lambda x: tl.linear(x, weight), draw(1, 64), weights={"w": weight}, rewrites=PASSES
+    )
+    assert found == ["linear"]

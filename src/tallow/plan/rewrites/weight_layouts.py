@@ -7,7 +7,7 @@ rows that are too short for several sums at a time are packed at each call, colu
 
 from __future__ import annotations
 
-from tallow.plan.rewrites.graph import Call, Graph, Uses, Value
+from tallow.plan.rewrites.graph import Call, Graph, Uses, Value, bytes_of
 from tallow.plan.rewrites.once import fixed_buffers
 
 _MOST = 64  # rows of x
@@ -38,8 +38,8 @@ def _wanted(graph: Graph, call: Call) -> bool | None:
     if call.kernel not in ("linear", "linear_act"):
         return None
     x, weight = graph.values[call.args[1][1]], graph.values[call.args[2][1]]
-    if len(weight.shape) != 2 or min(weight.shape) < 2:
-        return None
+    if len(weight.shape) != 2 or min(weight.shape) < 2 or bytes_of(weight.dtype) == 0:
+        return None  # blocks lie along rows
     n, k = weight.shape
     rows = x.size // k
     if weight.strides == (1, n):
