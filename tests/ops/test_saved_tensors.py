@@ -118,6 +118,8 @@ STRICTER = {
     "nll_loss": "operand 1",  # labels: the twin copies them
     "cross_entropy": "operand 1",  # the same, where labels are an image
     "binary_cross_entropy_with_logits": "operand 1",  # the twin takes logarithms of sigmoids
+    "nn.lstm_sequence": "operand 1",  # the recurrent weight: the twin sorts its gates into a copy
+    "nn.gru_sequence": "operand 1",
 }
 
 
@@ -128,7 +130,10 @@ def test_what_is_stricter_than_the_twins_is_not_stricter_than_torch():
 
     x = torch.rand(3, 4, 2, dtype=torch.float64).requires_grad_()
     labels, weight = torch.tensor([[0, 1], [2, 0], [1, 3]]), torch.rand(4, dtype=torch.float64)
+    lstm, gru = (kind(2, 3, dtype=torch.float64) for kind in (torch.nn.LSTM, torch.nn.GRU))
     for call, changed in (
+        (lambda a: lstm(a)[0], lstm.weight_hh_l0),
+        (lambda a: gru(a)[0], gru.weight_hh_l0),
         (lambda a: F.elu(a), None),
         (lambda a: F.mse_loss(a, other), None),
         (lambda a: F.mse_loss(a, other), other := x.detach().clone()),
