@@ -54,6 +54,7 @@ def measure(sides: dict[str, common.Side], name: str, index: int, pairs: int) ->
         row[f"{side}_load_ms"] = 1e3 * told[side]["load"]
     row["ratio"] = common.ratio(runs["onnxruntime"], runs["tallow"])
     row["load"] = told["tallow"]["load"] / told["onnxruntime"]["load"]
+    print(f"{line}: {common.shown(row['ratio'])}, load {row['load']:.2f}", flush=True)
     return row
 
 
