@@ -5,33 +5,11 @@ from __future__ import annotations
 import functools
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterable
-from typing import Final, TypeAlias
+from typing import Final
 
-Runs: TypeAlias = tuple[tuple[int, int], ...]  # first and last, in order, apart from one another
+from tallow.text.table_patterns import Runs, joined
 
 LAST: Final = 0x10FFFF
-
-
-def joined(runs: Iterable[tuple[int, int]]) -> Runs:
-    """Runs in order, those that touch as one."""
-    found: list[tuple[int, int]] = []
-    for first, last in sorted(runs):
-        if found and first <= found[-1][1] + 1:
-            found[-1] = (found[-1][0], max(last, found[-1][1]))
-        else:
-            found.append((first, last))
-    return tuple(found)
-
-
-def others(runs: Runs) -> Runs:
-    """The code points that are in none of the runs."""
-    found, at = [], 0
-    for first, last in runs:
-        if first > at:
-            found.append((at, first - 1))
-        at = last + 1
-    return (*found, (at, LAST)) if at <= LAST else tuple(found)
 
 
 def of_text(text: str) -> Runs:

@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 from tallow.errors import ArgumentError
 from tallow.lazy_dataclasses import dataclass
 from tallow.onnx import re2_classes as classes
-from tallow.onnx.re2_classes import Runs, joined, others
+from tallow.text.table_patterns import Runs, joined, others
 
 _MOST_REPEATED: Final = 1000
 _MOST_NESTED: Final = 100

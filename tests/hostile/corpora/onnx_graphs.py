@@ -131,7 +131,8 @@ FAULTS = {
         "ai.onnx.Nope of opset 21 (2 ×, first 'in')", "expected operators",
     ),
     "operators-of-a-thousand-kinds": (
-        graph([node(f"Nope{n}" * 99, "x", [f"v{n}"]) for n in range(1000)], outputs="x"),
+        graph([node(f"Nope{n}" * (1 if n % 10 else 99), "x", [f"v{n}"]) for n in range(1000)],
+              outputs="x"),
         "960 other kinds", "expected operators",
     ),
     "attribute-that-is-unknown": (

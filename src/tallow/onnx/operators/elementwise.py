@@ -85,33 +85,34 @@ def _bound(x: Tensor, bound: Tensor | None) -> Any:
     return bound.reshape(()) if found is None else found
 
 
-def _of_any(name: str, xs: tuple[Tensor, ...], function: Any) -> Any:
+def _of_any(name: str, xs: tuple[Tensor, ...], function: Any) -> Tensor:
     expect(len(xs) > 0, name, "at least one input", 0, ArgumentError)
-    return reduce(function, xs)
+    found: Tensor = reduce(function, xs)
+    return found
 
 
 @operator("Max", since=6)
 def maximum(*xs: Tensor) -> Tensor:
     """The largest of tensors; NaN wins."""
-    return _of_any("Max", xs, ops.maximum)  # type: ignore[no-any-return]
+    return _of_any("Max", xs, ops.maximum)
 
 
 @operator("Min", since=6)
 def minimum(*xs: Tensor) -> Tensor:
     """The smallest of tensors; NaN wins."""
-    return _of_any("Min", xs, ops.minimum)  # type: ignore[no-any-return]
+    return _of_any("Min", xs, ops.minimum)
 
 
 @operator("Sum", since=6)
 def total(*xs: Tensor) -> Tensor:
     """The sum of tensors."""
-    return _of_any("Sum", xs, ops.add)  # type: ignore[no-any-return]
+    return _of_any("Sum", xs, ops.add)
 
 
 @operator("Mean", since=6)
 def mean(*xs: Tensor) -> Tensor:
     """The mean of tensors."""
-    return _of_any("Mean", xs, ops.add) / len(xs)  # type: ignore[no-any-return]
+    return _of_any("Mean", xs, ops.add) / len(xs)
 
 
 @operator("Identity", since=1, host=True)
