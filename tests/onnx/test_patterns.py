@@ -4,12 +4,14 @@ import pytest
 
 import tallow as tl
 from tallow.formats.onnx import ValueInfo
+from tallow.formats.onnx.types import CODES
 from tallow.onnx.graph import Graph, Node
 from tallow.onnx.operators import find
 from tallow.onnx.passes import optimized
 from tallow.onnx.program import Program
 
-OPSET = 18
+OPSET = 23
+FLOAT16 = CODES["float16"]
 
 
 def node(op_type, inputs, output, **attributes):
@@ -19,7 +21,7 @@ def node(op_type, inputs, output, **attributes):
 
 def graph(nodes, constants):
     infos = [ValueInfo("x", None)], [ValueInfo("y", None)]
-    return Graph("g", nodes, *infos, {name: tl.tensor(v) for name, v in constants.items()})
+    return Graph("g", nodes, *infos, {name: tl.as_tensor(v) for name, v in constants.items()})
 
 
 def both(given, x):
@@ -28,6 +30,7 @@ def both(given, x):
     [want] = Program(given).interpret([x], [])
     [found] = Program(smaller).interpret([x], [])
     assert found.shape == want.shape
+    assert found.dtype is want.dtype
     assert tl.allclose(found, want, atol=1e-6)
     return len(smaller.nodes)
 
@@ -60,6 +63,74 @@ def test_numbers_that_add_axes_are_no_numbers(pattern):
     assert both(pattern(lambda v: v), x) == 1
     assert both(pattern(lambda v: [v]), x) == 1
     assert both(pattern(lambda v: [[v]]), x) > 1
+
+
+def hard_sigmoid(number):
+    nodes = [
+        node("Add", "x three", "a"),
+        node("Clip", "a zero six", "b"),
+        node("Mul", "b sixth", "y"),
+    ]
+    constants = {"three": number(3.0), "sixth": number(1 / 6), "zero": 0.0, "six": 6.0}
+    return graph(nodes, constants)
+
+
+def one_score(number):
+    """Attention of one query to one key, of one axis each."""
+    nodes = [
+        node("MatMul", "x k", "s"),
+        node("Mul", "s scale", "t"),
+        node("Softmax", "t", "p", axis=-1),
+        node("MatMul", "p v", "y"),
+    ]
+    constants = {"k": [0.5, 0.25, 1.0], "scale": number(0.5), "v": [[1.0, 2.0]]}
+    return graph(nodes, constants)
+
+
+@pytest.mark.parametrize("pattern", [gelu, hard_swish, hard_sigmoid])
+@pytest.mark.parametrize("number", [lambda v: v, lambda v: [v]], ids=["scalar", "vector"])
+def test_constants_with_an_axis_give_it_to_a_scalar(pattern, number):
+    assert both(pattern(number), tl.tensor(0.5)) == 1
+
+
+def test_a_scale_with_an_axis_gives_it_to_one_score():
+    assert both(one_score(lambda v: [v]), tl.tensor([1.0, -2.0, 0.5])) == 1
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (2, 3), (1,), (3,)], ids=str)
+@pytest.mark.parametrize("length", [1, 3])
+def test_a_layer_norm_may_have_parameters_of_another_length(shape, length):
+    nodes = [
+        node("ReduceMean", "x axes", "mean"),
+        node("Sub", "x mean", "d"),
+        node("Pow", "d two", "square"),
+        node("ReduceMean", "square axes", "variance"),
+        node("Add", "variance eps", "more"),
+        node("Sqrt", "more", "root"),
+        node("Div", "d root", "over"),
+        node("Mul", "over weight", "scaled"),
+        node("Add", "scaled bias", "y"),
+    ]
+    constants = {
+        "axes": [-1], "two": 2.0, "eps": [1e-5], "weight": [0.5, 2.0, -1.0][:length],
+        "bias": [1.0, 0.25, -3.0][:length],
+    }  # fmt: skip
+    x = tl.randn(*shape, generator=tl.Generator().manual_seed(1))
+    assert both(graph(nodes, constants), x) == 1
+
+
+@pytest.mark.parametrize("output", [0, FLOAT16])
+def test_bytes_that_stand_for_another_dtype_give_results_of_it(output):
+    kinds = {"output_dtype": output} if output else {}
+    nodes = [
+        node("DequantizeLinear", "x s z", "a", **kinds),
+        node("DequantizeLinear", "w s z", "b", **kinds),
+        node("MatMul", "a b", "y"),
+    ]
+    constants = {"s": 0.25, "w": tl.tensor([[1, 2], [3, 4]], dtype="u8")}
+    given = graph(nodes, constants | {"z": tl.tensor(1, dtype="u8")})
+    x = tl.tensor([[1, 2], [7, 9]], dtype="u8")
+    assert both(given, x) == (2 if output else 1)
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (2, 2, 3), (2, 1, 2, 3), (2, 1, 2, 3, 3)], ids=str)

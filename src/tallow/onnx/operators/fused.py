@@ -19,6 +19,26 @@ def silu(x: Tensor) -> Tensor:
     return ops.silu(x)
 
 
+def _with_axes(x: Tensor, rank: int) -> Tensor:
+    """A scalar with the axis that a constant of shape (1,) in its computation gives the result."""
+    return x.reshape((1,) * rank) if x.ndim < rank else x
+
+
+@operator("Gelu", domain="tallow")
+def gelu(x: Tensor, *, rank: int) -> Tensor:
+    return ops.gelu(_with_axes(x, rank))
+
+
+@operator("HardSwish", domain="tallow")
+def hard_swish(x: Tensor, *, rank: int) -> Tensor:
+    return ops.hardswish(_with_axes(x, rank))
+
+
+@operator("HardSigmoid", domain="tallow")
+def hard_sigmoid(x: Tensor, *, rank: int) -> Tensor:
+    return ops.hardsigmoid(_with_axes(x, rank))
+
+
 @operator("MatrixTranspose", domain="tallow")
 def matrix_transpose(x: Tensor) -> Tensor:
     return x.transpose(-1, -2)
@@ -27,7 +47,7 @@ def matrix_transpose(x: Tensor) -> Tensor:
 @operator("Attention", domain="tallow")
 def attention(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, scale: float, axis: int = -1,
-    flat: int = 0, guarded: int = 0,
+    flat: int = 0, guarded: int = 0, rank: int = 0,
 ) -> Tensor:  # fmt: skip
     """softmax(q @ k * scale + mask) @ v: `k` is (…, size, length); `axis` is -1, or 3.
 
@@ -36,7 +56,7 @@ def attention(
     """
     if q.ndim == k.ndim == v.ndim == 4 and (mask is None or _fits(mask, q, k)):
         return scaled_dot_product_attention(q, k.transpose(-1, -2), v, mask, scale=scale)
-    scores = q @ k * scale
+    scores = _with_axes(q @ k * scale, rank)
     scores = scores if mask is None else scores + mask
     weights = softmax_1(scores, axis=axis) if flat else scores.softmax(axis)
     return (weights.masked_fill(weights.isnan(), 0.0) if guarded else weights) @ v

@@ -41,7 +41,8 @@ def attention(m: Matcher, softmax: Node) -> bool:
         return False
     inputs = [*product.inputs, weighted.inputs[1], *([mask] if mask else [])]
     flat, guarded = int(softmax.opset < 13), int(bool(guards))
-    given = {"scale": scale, "axis": axis, "flat": flat, "guarded": guarded}
+    rank = m.rank([scaled]) if scaled is not None else 0
+    given = {"scale": scale, "axis": axis, "flat": flat, "guarded": guarded, "rank": rank}
     m.replace([product, *gone], "Attention", inputs, weighted.outputs[0], given)
     return True
 

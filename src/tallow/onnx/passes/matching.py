@@ -11,6 +11,7 @@ from tallow.onnx.operators import find
 from tallow.onnx.program import outer_names
 from tallow.tensor import Tensor
 
+_ARITHMETIC: Final = ("Add", "Sub", "Mul", "Div")
 # Relative; where it is not said: of five digits, which exporters write.
 _ROUNDING: Final = {f16: 1e-3, bf16: 8e-3, f64: 1e-7}
 
@@ -74,6 +75,11 @@ class Matcher:
         if value.ndim > 1:
             return None
         return float(value.item())
+
+    def rank(self, nodes: Iterable[Node]) -> int:
+        """The most axes that a constant operand of arithmetic gives the results of nodes."""
+        names = [n for node in nodes if node.op_type in _ARITHMETIC for n in node.inputs]
+        return max((x.ndim for x in map(self.vector, names) if x is not None), default=0)
 
     def vector(self, name: str) -> Tensor | None:
         """A constant float tensor."""

@@ -44,7 +44,7 @@ def gelu(m: Matcher, erf: Node) -> bool:
     other = _other(first, plus.outputs[0])
     half = m.maker(other, "Mul")
     if half is not None and m.operands(half) == (x, 0.5) and len(m.users(other)) == 1:
-        m.replace([*gone, half, first], "Gelu", [x], first.outputs[0], domain="", opset=20)
+        _activation(m, [*gone, half, first], "Gelu", 20, x)
         return True
     second = m.user(first.outputs[0], "Mul")
     if second is None:
@@ -52,7 +52,7 @@ def gelu(m: Matcher, erf: Node) -> bool:
     factors = (other, _other(second, first.outputs[0]))
     if x not in factors or m.number(factors[1 - factors.index(x)]) != 0.5:
         return False
-    m.replace([*gone, first, second], "Gelu", [x], second.outputs[0], domain="", opset=20)
+    _activation(m, [*gone, first, second], "Gelu", 20, x)
     return True
 
 
@@ -135,11 +135,22 @@ def hard_swish(m: Matcher, clip: Node) -> bool:
     if not divided:
         return False
     if product:
-        m.replace(gone, "HardSwish", [x], at, domain="", opset=14)
+        _activation(m, gone, "HardSwish", 14, x)
     else:
-        given = {"alpha": 1 / 6, "beta": 0.5}
-        m.replace(gone, "HardSigmoid", [x], at, given, domain="", opset=6)
+        _activation(m, gone, "HardSigmoid", 6, x, {"alpha": 1 / 6, "beta": 0.5})
     return True
+
+
+def _activation(
+    m: Matcher, gone: list[Node], op_type: str, opset: int, x: str,
+    given: dict[str, float] | None = None,
+) -> None:  # fmt: skip
+    """Replace nodes by a function of one value; by ours where constants add an axis to a scalar."""
+    output, rank = gone[-1].outputs[0], m.rank(gone)
+    if rank:
+        m.replace(gone, op_type, [x], output, {"rank": rank})
+    else:
+        m.replace(gone, op_type, [x], output, given, domain="", opset=opset)
 
 
 def _bounds(m: Matcher, clip: Node) -> tuple[float | None, float | None]:

@@ -135,6 +135,8 @@ def _bytes_of(m: Matcher, name: str, axis: int | None = None) -> _Ends | None:
     value = m.constants.get(node.inputs[0])
     if scale is None or scale.dtype is not f32 or not _positive(scale):
         return None
+    if node.attributes.get("output_dtype", 0) not in (0, CODES["float"]):
+        return None
     single = scale.numel() == 1
     along = axis is not None and node.attributes.get("axis", 1) == axis and scale.ndim == 1
     if not single and not along:
