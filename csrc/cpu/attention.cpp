@@ -235,7 +235,7 @@ void tile_direct(const Problem& p, const Unit& u, Workspace& w, int64_t tile, in
 }
 
 void store_row(const Problem& p, const Unit& u, int64_t r, const float* o, float total) {
-  const float factor = total == 0 ? 0 : 1 / total;  // a row that sees nothing gives zeros
+  const float factor = total == 0 ? p.nothing : 1 / total;
   const int64_t at =
       u.bi * p.out.strides[0] + u.head(p, r) * p.out.strides[1] + u.position(r) * p.out.strides[2];
   with_float(p.out.dtype, [&]<class T>(T) {

@@ -8,9 +8,13 @@ namespace tl::TL_ISA {
 
 inline constexpr float kLog2e = 1.44269504f;
 
+// Bits of the argument `causal`.
+enum : int64_t { kCausal = 1, kNanForNothing = 2 };
+
 struct AttentionProblem {
   View q, k, v, out, start, mask;
   bool has_start, has_mask, causal;
+  float nothing;  // what a query without any key gets
   int64_t b, h, hk, group, n, m, d, dv, window;
   float scale, cap;  // scale: what q is multiplied by; without a cap it takes the scores to base-2
                      // logarithms
@@ -55,6 +59,12 @@ inline const char* check_mask(AttentionProblem& p) {
   return nullptr;
 }
 
+// Of no keys at all the sum is 0; of keys that are all hidden, the weights are 0 / 0.
+inline void read_rules(AttentionProblem& p, int64_t bits) {
+  p.causal = bits & kCausal;
+  p.nothing = bits & kNanForNothing && p.m > 0 ? __builtin_nanf("") : 0;
+}
+
 // Takes what the kernel's arguments say; the text of an error where they do not fit together.
 inline const char* read_problem(AttentionProblem& p, const Arg* args) {
   p.out = *args[0].a, p.q = *args[1].a, p.k = *args[2].a, p.v = *args[3].a;
@@ -90,7 +100,7 @@ inline const char* read_problem(AttentionProblem& p, const Arg* args) {
   if (p.has_mask) p.mask = *args[5].a;
   p.cap = static_cast<float>(args[9].f);
   p.scale = static_cast<float>(args[6].f) * (p.cap > 0 ? 1 : kLog2e);
-  p.causal = args[7].i != 0;
+  read_rules(p, args[7].i);
   p.window = args[8].i;
   const char* error = p.has_start ? check_start(p) : nullptr;
   return error || !p.has_mask ? error : check_mask(p);

@@ -66,6 +66,26 @@ def check(
     np.testing.assert_allclose(out, want, rtol=0, atol=3e-6)
 
 
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (3, 70), (20, 300), (2, 1100)])
+@pytest.mark.parametrize("causal", [0, 1, 2, 3])
+def test_queries_without_keys_give_zeros_or_nan(call, rng, n, m, causal):
+    q, k, v = (rng.normal(size=(1, 2, r, 16)).astype(np.float32) for r in (n, m, m))
+    mask = rng.normal(size=(1, 1, n, m)).astype(np.float32)
+    mask[..., 0, :] = -np.inf
+    want = reference(q, k, v, None, mask, 0.25, causal & 1, 0, 0.0)
+    want[:, :, 0] = np.nan if causal & 2 else 0
+    out = np.full_like(q, 9)
+    call("attention", out, q, k, v, None, mask, 0.25, causal, 0, 0.0)
+    np.testing.assert_allclose(out, want, rtol=0, atol=3e-6)
+
+
+def test_no_keys_at_all_give_zeros(call):
+    q, k = np.ones((1, 2, 3, 8), np.float32), np.ones((1, 2, 0, 8), np.float32)
+    out = np.full_like(q, 9)
+    call("attention", out, q, k, k, None, None, 0.25, 2, 0, 0.0)
+    assert not out.any()
+
+
 LENGTHS = [(1, 1), (1, 70), (2, 300), (5, 5), (13, 40), (70, 70), (200, 333), (1, 1100), (20, 1500)]
 
 

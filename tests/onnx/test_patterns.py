@@ -31,7 +31,7 @@ def both(given, x):
     [found] = Program(smaller).interpret([x], [])
     assert found.shape == want.shape
     assert found.dtype is want.dtype
-    assert tl.allclose(found, want, atol=1e-6)
+    assert tl.allclose(found, want, atol=1e-6, equal_nan=True)
     return len(smaller.nodes)
 
 
@@ -174,15 +174,17 @@ def test_torchs_transpose_of_matrices_is_a_view():
     assert both(transposed(swapped=True), x) > 1
 
 
-def attention(fill=0.0):
+def attention(fill=0.0, guarded=True):
     nodes = [
         node("MatMul", "x k", "scores"),
         node("Add", "scores mask", "masked"),
         node("Softmax", "masked", "weights", axis=-1),
         node("IsNaN", "weights", "lost"),
         node("Where", "lost fill weights", "kept"),
-        node("MatMul", "kept v", "y"),
+        node("MatMul", "kept v" if guarded else "weights v", "y"),
     ]
+    if not guarded:
+        del nodes[3:5]
     mask = [[float("-inf")] * 3, [0.0, float("-inf"), 0.0]]
     rows = [[[[0.1 * (i - j) for j in range(3)] for i in range(4)]] * 2]
     v = [[[[0.3 * i + j for j in range(5)] for i in range(3)]] * 2]
@@ -193,3 +195,21 @@ def test_attention_may_put_zero_for_queries_without_a_key():
     x = tl.randn(1, 2, 2, 4)
     assert both(attention(), x) == 1
     assert both(attention(fill=1.0), x) > 1
+
+
+@pytest.mark.parametrize("batch", [(1,), (2,), ()], ids=str)
+def test_a_query_without_a_key_is_nan_as_in_the_graph(batch):
+    x = tl.randn(*batch, 2, 2, 4)
+    given = attention(guarded=False)
+    assert both(given, x) == 1
+    [found] = Program(optimized(given)).interpret([x], [])
+    assert found.select(-2, 0).isnan().all()
+    assert not found.select(-2, 1).isnan().any()
+
+
+def test_a_softmax_over_no_keys_leaves_zeros():
+    given = attention(guarded=False)
+    given.constants |= {
+        "k": tl.zeros(1, 2, 4, 0), "mask": tl.zeros(2, 0), "v": tl.zeros(1, 2, 0, 5),
+    }  # fmt: skip
+    assert both(given, tl.randn(1, 2, 2, 4)) == 1

@@ -316,6 +316,14 @@ CASES = {
         hypothesis=False,  # the table stays f32
     ),
     "attention": Case(attention, torch=False, factor=8),
+    "nn.attention_or_nan": Case(
+        lambda d: [
+            d(d.x((2, 4, 3, 8), -1, 1), d.x((2, 2, 5, 8), -1, 1), d.x((2, 2, 5, 6)), *how)
+            for how in ((), (d.x((2, 1, 3, 5)), 0.3))
+        ],
+        torch=False,
+        factor=8,
+    ),
     "nn.attention_backward": Case(
         lambda d: [
             d(d.x((2, 4, 3, 6)), *sample.args, None, None, None, causal, 0, 0.0)

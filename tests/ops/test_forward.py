@@ -10,6 +10,7 @@ import tallow as tl
 from ops.arrays import ALL, close, draw, layouts, softmax, tensor, wide
 from ops.table import FLOATS, INTEGERS, NUMPY
 from tallow import errors, ops
+from tallow.ops.attention import attention_or_nan
 from tallow.registry import OPS, SELF_NAMES
 
 ops.open_all()
@@ -309,6 +310,9 @@ def test_transformer_ops():
     ]:
         wanted = wide(OPS["attention"].reference(*arguments, **options).numpy())
         close(ops.attention(*arguments, **options), wanted, "f32", 8)
+    for mask in [None, tensor(draw((2, 1, 3, 5), "f32", 3)), tl.tensor([[[[-np.inf] * 5]]])]:
+        wanted = wide(OPS["nn.attention_or_nan"].reference(*arguments, mask).numpy())
+        close(attention_or_nan(*arguments, mask), wanted, "f32", 8)
     cache_k, cache_v = tl.zeros(2, 2, 9, 8), tl.zeros(2, 2, 9, 6)
     ops.kv_write(cache_k, cache_v, tensor(k), tensor(v), tl.tensor([0, 4]))
     assert (cache_k[0, :, :5].numpy() == k[0]).all() and (cache_v[1, :, 4:].numpy() == v[1]).all()

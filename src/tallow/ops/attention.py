@@ -13,6 +13,8 @@ from ..registry import op
 from ..tensor import Tensor
 from .join import cat
 
+_NAN_FOR_NOTHING = 2  # a bit of the kernel's argument `causal`
+
 
 @op(cached=True)
 def embedding(ids: Tensor, weight: Tensor) -> Tensor:
@@ -294,6 +296,40 @@ def _(
         of_q, of_k, of_v, of_mask = _gradients(g, q, k, v, *how, soft=True)
         return of_q, of_k, of_v, None, of_mask
     return (*attention_backward(g, q, k, v, *how), None, None)
+
+
+@op(name="nn.attention_or_nan")
+def attention_or_nan(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, scale: float | None = None
+) -> Tensor:
+    """`attention` where a query without any key gives NaN, as a softmax of nothing but -inf does.
+
+    `mask` is additive, (batch or 1, heads or 1, n or 1, m).
+    """
+    wide = f64 if q.dtype is f64 else f32
+    (b, h, n, d), (hk, m) = q.shape, k.shape[1:3]
+    q5 = q.to(wide).reshape(b, hk, h // hk if hk else 1, n, d)
+    scores = q5 @ k.to(wide).unsqueeze(2).transpose(-1, -2) * _scale(d, scale)
+    if mask is not None:
+        scores = (scores.reshape(b, h, n, m) + mask).reshape(scores.shape)
+    out = scores.softmax(-1) @ v.to(wide).unsqueeze(2)
+    return out.reshape(b, h, n, v.shape[-1]).to(q.dtype)
+
+
+@attention_or_nan.check
+def _(q: Tensor, k: Tensor, v: Tensor, *how: Any) -> None:
+    _check_shapes(attention_or_nan, q, k, v, None)
+
+
+@attention_or_nan.out
+def _(q: Tensor, k: Tensor, v: Tensor, *how: Any) -> Any:
+    b, h, n, _ = q.shape
+    return (b, h, n, v.shape[3]), q.dtype, (0, 2, 1, 3)
+
+
+@attention_or_nan.kernel("attention", dtypes=[d for d in DTYPES if d is not f64])
+def _(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | None) -> tuple[Any, ...]:
+    return q, k, v, None, mask, _scale(q.shape[3], scale), _NAN_FOR_NOTHING, 0, 0.0
 
 
 @op(name="nn.attention_backward")

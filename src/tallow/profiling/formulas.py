@@ -120,7 +120,7 @@ def _positions(arguments: Arguments) -> tuple[int, int]:
         first = keys - queries if start is None else start
         there = min(first + queries, keys)
     window = _integer(arguments, "window")
-    if not _integer(arguments, "causal"):
+    if not _integer(arguments, "causal") & 1:
         return queries * there, there
     there = min(first + queries, there)
     pairs = 0

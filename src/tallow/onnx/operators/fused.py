@@ -6,6 +6,7 @@ from tallow import ops
 from tallow.nn.functional import scaled_dot_product_attention
 from tallow.onnx.operators.softmax import softmax_1
 from tallow.onnx.operators.table import operator
+from tallow.ops.attention import attention_or_nan
 from tallow.tensor import Tensor
 
 
@@ -51,11 +52,17 @@ def attention(
 ) -> Tensor:  # fmt: skip
     """softmax(q @ k * scale + mask) @ v: `k` is (…, size, length); `axis` is -1, or 3.
 
-    Queries for which the mask leaves nothing get zeros, not NaN. `flat`: the softmax is over all
-    axes from `axis` on, as in opsets before 13. `guarded`: 0 takes the place of weights of NaN.
+    `flat`: the softmax is over all axes from `axis` on, as in opsets before 13. `guarded`: 0 takes
+    the place of weights of NaN, which queries get for which the mask leaves nothing.
     """
     if q.ndim == k.ndim == v.ndim == 4 and (mask is None or _fits(mask, q, k)):
-        return scaled_dot_product_attention(q, k.transpose(-1, -2), v, mask, scale=scale)
+        if guarded:
+            return scaled_dot_product_attention(q, k.transpose(-1, -2), v, mask, scale=scale)
+        if q.shape[:2] == k.shape[:2] == v.shape[:2]:
+            if mask is not None:  # the kernel takes four axes
+                mask = mask.reshape((1,) * (4 - mask.ndim) + mask.shape)
+                mask = mask.expand(*mask.shape[:3], k.shape[3])
+            return attention_or_nan(q, k.transpose(-1, -2), v, mask, scale)
     scores = _with_axes(q @ k * scale, rank)
     scores = scores if mask is None else scores + mask
     weights = softmax_1(scores, axis=axis) if flat else scores.softmax(axis)
