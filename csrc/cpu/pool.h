@@ -61,4 +61,8 @@ View widened(const View& x);
 const char* read_windows(const char* kernel, const View& out, const View& x, const Arg* numbers,
                          Windows* w, PoolCost* cost);
 
+// Maxima of f32 by vectors, where rows of the image lie in one piece.
+bool max_lines_fit(const Windows& w);
+const char* max_lines(const Windows& w);
+
 }  // namespace tl::TL_ISA
