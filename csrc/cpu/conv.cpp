@@ -8,6 +8,7 @@ namespace tl::TL_ISA {
 
 const char* convolve(const Conv& v) {
   if (v.out.size() == 0) return nullptr;
+  if (few_fit(v)) return few_results(v);
   if (is_linear(v)) return conv_as_linear(v);
   if (v.transformed)
     return winograd_computes(v) ? winograd(v) : "conv_transformed: expected 3 x 3 and stride 1";

@@ -1,4 +1,4 @@
-// Convolutions with one output for each channel, as products of matrices.
+// Convolutions with few outputs for each channel, as products of matrices.
 #pragma once
 #include "conv.h"
 #include "gemm_linear.h"
@@ -16,6 +16,10 @@ inline bool is_linear(const Conv& v) {
   }
   return v.x.size() > 0 && v.x.contiguous() && v.weight.contiguous() && v.out.contiguous();
 }
+
+// The same with few results in all, whatever part of the images they see.
+bool few_fit(const Conv& v);
+const char* few_results(const Conv& v);
 
 inline View rows_of(const View& x, int64_t rows, int64_t columns) {
   View made = x;
