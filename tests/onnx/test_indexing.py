@@ -178,6 +178,8 @@ BAD = {
     "top_k two": ("TopK", [X, ints(1, 2)], {}),
     "top_k bool": ("TopK", [X > 2, ints(1)], {}),
     "reverse": ("ReverseSequence", [X, ints(1, 2)], {}),
+    "reverse far": ("ReverseSequence", [X, ints(1, 3, 2)], {}),
+    "reverse low": ("ReverseSequence", [X, ints(1, -1, 2)], {}),
     "reverse axes": ("ReverseSequence", [X, ints(1, 2, 2)], {"batch_axis": 1, "time_axis": 2}),
     "updates": ("ScatterElements", [X, ELEMENTS, X], {"axis": 1}),
     "updates nd": ("ScatterND", [X, TUPLES, X], {}),

@@ -5,8 +5,10 @@ import pytest
 
 import tallow as tl
 from onnx_nodes import check, values
-from tallow.errors import TallowError
+from tallow.errors import ArgumentError, ShapeError, TallowError
 from tallow.onnx.operators import find
+
+from .single import model_of
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 STEPS, BATCH, WIDTH, SIZE = 5, 3, 4, 6
@@ -135,3 +137,34 @@ def test_bad_attributes(case):
         find("", op, 14).function(*given, **attributes)
     with pytest.raises(TallowError, match="R of shape"):
         find("", op, 14).function(*given[:2], given[2][:, 1:], *given[3:])
+
+
+def model_with_lengths(op, **attributes):
+    """A model of one operator, by what the reader makes of a file, and its tensors."""
+    given = inputs(op, lengths=True)
+    arrays = {f"x{i}": x for i, x in enumerate(given) if x is not None}
+    file = model_of(op, given, 14, 2, hidden_size=SIZE, **attributes)
+    return tl.onnx.load(file.SerializeToString()), arrays
+
+
+@pytest.mark.needs_formats
+@pytest.mark.parametrize("attributes", [{}, {"clip": 3.0}], ids=["kernel", "steps"])
+@pytest.mark.parametrize("op", GATES)
+def test_lengths_beyond_the_input(op, attributes):
+    model, arrays = model_with_lengths(op, **attributes)
+    for good in ([5, 2, 3], [0, 5, 5], [1, 4, 2], [5, 5, 5]):  # by steps, and then by a plan
+        model.run(arrays | {"x4": np.array(good, np.int32)})
+    assert model.stats.replayed
+    for bad in ([5, 6, 3], [5, -1, 3]):
+        arrays["x4"] = np.array(bad, np.int32)
+        text = f"{op}: expected sequence_lens from 0 to 5, .*, got {bad[1]} for sequence 1"
+        with pytest.raises(ArgumentError, match=text):
+            model.run(arrays)
+
+
+@pytest.mark.parametrize("op", GATES)
+def test_lengths_are_those_of_the_batch(op):
+    given = [None if x is None else tl.tensor(x) for x in inputs(op, lengths=True)]
+    given[4] = given[4][:2]
+    with pytest.raises(ShapeError, match="sequence_lens of shape"):
+        find("", op, 14).function(*given)

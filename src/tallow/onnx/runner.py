@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any, Final
 
 from tallow import _native
-from tallow.errors import CaptureError
+from tallow.errors import CaptureError, TallowError
 from tallow.lazy_dataclasses import dataclass
 from tallow.onnx.holding import Held, constant_storages, storage
 from tallow.onnx.program import Program, Step
@@ -104,6 +104,14 @@ class Runner:
 
     def run(self, inputs: list[Any], outer: list[Any]) -> list[Any]:
         """The outputs of the program; the caller may write them, unless they are inputs."""
+        try:
+            return self._run(inputs, outer)
+        except TallowError as error:
+            if getattr(error, "node", None) is None:  # of a plan, which knows no nodes
+                self.program.interpret(inputs, outer)
+            raise
+
+    def _run(self, inputs: list[Any], outer: list[Any]) -> list[Any]:
         program = self.program
         if not self._plans or not program.steps:
             return self._free(program.interpret(inputs, outer))

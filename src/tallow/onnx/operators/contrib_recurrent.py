@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tallow import ops
-from tallow.dtype import i64
 from tallow.errors import ArgumentError, expect
 from tallow.onnx.operators import recurrent
 from tallow.onnx.operators.activations import activations as chosen
 from tallow.onnx.operators.contrib import microsoft
 from tallow.onnx.operators.contrib_quantized import dynamic_quantize_matmul
+from tallow.onnx.operators.sequence_lengths import sequence_lengths
 from tallow.tensor import Tensor
 
 _DIRECTIONS: Final = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
@@ -36,7 +36,9 @@ def dynamic_quantize_lstm(
     names = list(activations or [*_USUAL] * len(ways))
     expect(len(names) == 3 * len(ways), where, f"{3 * len(ways)} activations", names)
     acts = chosen(where, names, activation_alpha or (), activation_beta or ())
-    lengths = None if sequence_lens is None else sequence_lens.to(i64)
+    lengths = None
+    if sequence_lens is not None:
+        lengths = sequence_lengths(where, sequence_lens, *x.shape[:2])
     found = []
     for i, reverse in enumerate(ways):
         bias = None if b is None else b[i].reshape(2, -1).sum(0)

@@ -9,6 +9,7 @@ from tallow import ops
 from tallow.dtype import i64
 from tallow.errors import ArgumentError, DTypeError, expect
 from tallow.onnx.operators.moving import axis_in, moves, on_host, whole
+from tallow.onnx.operators.sequence_lengths import sequence_lengths
 from tallow.onnx.operators.table import operator
 from tallow.ops.mask import mask_counts, positions_of
 from tallow.tensor import Tensor
@@ -77,9 +78,7 @@ def reverse_sequence(
     good = {batch, time} == {0, 1}
     expect(good, "ReverseSequence", "batch_axis and time_axis 0 and 1", (batch, time))
     length, count = x.shape[time], x.shape[batch]
-    fits = sequence_lens.shape == (count,)
-    expect(fits, "ReverseSequence", f"{count} lengths", sequence_lens.shape)
-    lengths = sequence_lens.to(i64).unsqueeze(time)
+    lengths = sequence_lengths("ReverseSequence", sequence_lens, length, count).unsqueeze(time)
     steps = ops.arange(length, dtype=i64, device=x.device).unsqueeze(batch)
     places = ops.where(steps.lt(lengths), lengths - 1 - steps, steps)
     beside = [*places.shape, *[1] * (x.ndim - 2)]

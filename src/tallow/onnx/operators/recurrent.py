@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from tallow import ops
-from tallow.dtype import i64
 from tallow.errors import ArgumentError, expect
 from tallow.lazy_dataclasses import dataclass
 from tallow.onnx.operators.activations import Activation, activations
+from tallow.onnx.operators.sequence_lengths import sequence_lengths
 from tallow.onnx.operators.table import operator
 from tallow.ops.recurrent import gru_sequence, lstm_sequence
 from tallow.tensor import Tensor
@@ -155,7 +155,8 @@ def _all(
     expect(good, where, f"{each * len(ways)} activations", given, ArgumentError)
     usual = [name.lower() for name in given] == [name.lower() for name in defaults] * len(ways)
     acts = activations(where, given, alphas or (), betas or ())
-    lengths = None if lengths is None else lengths.to(i64)
+    if lengths is not None:
+        lengths = sequence_lengths(where, lengths, *x.shape[:2])
     outs, lasts = [], []
     for i, reverse in enumerate(ways):
         of_input, of_hidden = (None, None) if b is None else b[i].chunk(2)
