@@ -132,7 +132,17 @@ def expect(
     `where` is an op row, a function or a string; its `__name__` is used when it has one.
     """
     if not ok:
-        raise error(f"{getattr(where, '__name__', where)}: expected {wanted}, got {got}")
+        name = getattr(where, "__name__", where)
+        raise error(f"{name}: expected {wanted}, got {_plain(got)}")
+
+
+def _plain(got: object) -> object:
+    """Tuples and lists of shapes as those of tuples, which do not show their class."""
+    if type(got) is list:
+        return [_plain(each) for each in got]
+    if type(got) is tuple:
+        return tuple([_plain(each) for each in got])
+    return tuple(got) if isinstance(got, tuple) else got
 
 
 def deprecated(text: str) -> None:

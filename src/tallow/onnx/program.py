@@ -195,11 +195,18 @@ def located(error: TallowError, node: Node) -> TallowError:
     if getattr(error, "node", None) is not None:
         return error
     try:
-        made = type(error)(f"{_where(node)}: {error}")
+        made = type(error)(f"{_where(node)}: {_without_name(str(error), node)}")
     except TypeError:  # a class with arguments of its own
         return error
     made.node = node  # type: ignore[attr-defined]
     return made
+
+
+def _without_name(text: str, node: Node) -> str:
+    """The text of an error, without the operator's name, however it is spelled, in front of it."""
+    name, colon, rest = text.partition(": ")
+    same = name.replace("_", "").lower() == node.op_type.lower()
+    return rest if colon and same else text
 
 
 def _misfit(error: Exception, step: Step, arguments: Sequence[Any]) -> TallowError:

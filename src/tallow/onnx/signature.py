@@ -129,7 +129,10 @@ def _from_python(code: int, given: Any, text: Callable[[str], str]) -> Any:
         return as_value(_stacked(given))
     if allowed is not None and not isinstance(first, (list, tuple, *allowed)):
         raise DTypeError(text(f"a list with {first!r}" if first is not given else repr(given)))
-    made = tensor(given)
+    try:
+        made = tensor(given)
+    except ShapeError as error:
+        raise ShapeError(text(f"a list that is no tensor ({error})")) from None
     if allowed is not None and made.dtype.kind == "f" and dtype.kind != "f":
         raise DTypeError(text("a list with floats"))
     return made.to(dtype) if made.dtype is not dtype else made

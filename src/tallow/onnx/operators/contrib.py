@@ -268,6 +268,9 @@ def expand_dims(x: Tensor, axis: Any) -> Tensor:
 def range_(start: Any, limit: Any, delta: Any = 1) -> Tensor:
     """Numbers from `start` on, `delta` apart, below `limit`."""
     start, limit, delta = (x[0] if isinstance(x, list) else x for x in (start, limit, delta))
+    finite = all(math.isfinite(x) for x in (start, limit, delta)) and delta != 0
+    wanted = "finite start, limit and delta, that other than 0"
+    expect(finite, "Range", wanted, (start, limit, delta), ArgumentError)
     whole = all(isinstance(x, int) for x in (start, limit, delta))
     count = max(math.ceil((limit - start) / delta), 0)
     found: Tensor = arange(count) * delta + start

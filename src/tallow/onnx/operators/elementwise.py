@@ -72,7 +72,12 @@ def clip_by_attributes(
 def clip(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
     """`x` limited to values that may be left out."""
     for bound in (low, high):
-        expect(bound is None or bound.numel() == 1, "Clip", "bounds of one element", bound)
+        expect(
+            bound is None or bound.numel() == 1,
+            "Clip",
+            "bounds of one element",
+            getattr(bound, "shape", None),
+        )
     if low is None and high is None:
         return x
     return ops.clamp(x, _bound(x, low), _bound(x, high))

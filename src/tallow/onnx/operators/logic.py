@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tallow import ops
-from tallow.errors import ArgumentError, expect
+from tallow.errors import ArgumentError, DTypeError, expect
 from tallow.onnx.operators.host import arrays, as_value, on_host
 from tallow.onnx.operators.table import operator
 from tallow.tensor import Tensor
@@ -25,7 +25,13 @@ def _of_bools(name: str, bits: Callable[..., Tensor]) -> None:
 
     @operator(name, since=7)
     def both(a: Tensor, b: Tensor) -> Tensor:
-        expect(a.dtype.kind == b.dtype.kind == "b", name, "bools", f"{a.dtype}, {b.dtype}")
+        expect(
+            a.dtype.kind == b.dtype.kind == "b",
+            name,
+            "bools",
+            [a.dtype.name, b.dtype.name],
+            DTypeError,
+        )
         return bits(a, b)
 
 
@@ -36,7 +42,7 @@ for _name, _bits in (("And", ops.bitwise_and), ("Or", ops.bitwise_or), ("Xor", o
 @operator("Not")
 def logical_not(x: Tensor) -> Tensor:
     """Whether elements are false."""
-    expect(x.dtype.kind == "b", "Not", "bools", x.dtype)
+    expect(x.dtype.kind == "b", "Not", "bools", x.dtype.name, DTypeError)
     return ops.bitwise_xor(x, True)
 
 

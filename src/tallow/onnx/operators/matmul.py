@@ -5,7 +5,7 @@ from __future__ import annotations
 from tallow import ops
 from tallow.errors import expect
 from tallow.onnx.operators.table import operator
-from tallow.tensor import Tensor
+from tallow.tensor import Tensor, broadcast_shapes
 
 
 @operator("MatMul")
@@ -31,6 +31,7 @@ def gemm(
         made = (made * alpha).to(a.dtype)
     if c is None:
         return made
+    broadcast_shapes(made.shape, c.shape, "C beside the product")
     return made + (c if beta == 1 else (c * beta).to(a.dtype))
 
 

@@ -10,7 +10,7 @@ from tallow import ops
 from tallow.dtype import bf16, f32
 from tallow.errors import ArgumentError, expect
 from tallow.onnx.operators.table import operator
-from tallow.tensor import Tensor
+from tallow.tensor import Tensor, broadcast_shapes
 
 
 @operator("BatchNormalization", since=14)
@@ -154,6 +154,8 @@ def _over_trailing(
             return norm(x, *parameters, epsilon)
         flat = [None if p is None else p.reshape(-1) for p in parameters]
         return norm(x.reshape(*x.shape[:axis], -1), *flat, epsilon).reshape(x.shape)
+    for p in given:
+        broadcast_shapes(x.shape, p.shape, "scale and bias beside the input")
     rows = _wide(x).reshape(*x.shape[:axis], math.prod(trailing))
     y = norm(rows, *(None for _ in parameters), epsilon).reshape(x.shape)
     scale, *bias = parameters

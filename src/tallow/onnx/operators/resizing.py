@@ -167,7 +167,8 @@ def _axes(
     for i, a in enumerate(chosen):
         scale = ratios[i] if sizes else scales[i]
         good = 0 < scale < math.inf or (sizes and sizes[i] == 0)
-        expect(bool(good), "Resize", "scales above 0", scale, ArgumentError)
+        wanted, got = ("sizes of at least 0", sizes) if sizes else ("finite scales above 0", scales)
+        expect(bool(good), "Resize", wanted, got, ArgumentError)
         count = sizes[i] if sizes else math.floor(_single(shape[a] * scale))
         good = count >= 0 and (shape[a] > 0 or count == 0)
         expect(good, "Resize", f"a length that {shape[a]} can be resized to", count)

@@ -88,4 +88,5 @@ def regex_full_match(x: Any, *, pattern: str) -> Tensor:
 
 def _expect_texts(x: Any, name: str) -> None:
     ok = not isinstance(x, Tensor) and getattr(getattr(x, "dtype", None), "kind", "") == "O"
-    expect(ok, name, "texts", getattr(x, "dtype", type(x).__name__), DTypeError)
+    got = getattr(getattr(x, "dtype", None), "name", type(x).__name__)
+    expect(ok, name, "texts", got, DTypeError)
