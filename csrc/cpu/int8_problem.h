@@ -117,7 +117,10 @@ class Workspace {
     parallel_for(count_ * padded, 1 + 32768 / (k_ + 1), [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t row = i % padded, from = min64(row, m_ - 1) + i / padded * m_;
-        packed[i / padded].pack(rows + from * k_, k_, row, zeros.is_signed, zeros.at(from, true));
+        if (packed->pairs)
+          packed->pack_pairs(rows + from * k_, k_, row, zeros.is_signed);
+        else
+          packed[i / padded].pack(rows + from * k_, k_, row, zeros.is_signed, zeros.at(from, true));
       }
     });
   }

@@ -32,7 +32,8 @@ struct RowEnd {
     const f32x8 row_bias = bias[0] - f32x8{};
     const f32x8 row_scale =
         (by_row && p.ends.scale ? p.ends.scale[row * p.ends.scale_step] : 0) - f32x8{};
-    const int32_t term = p.rows->term(row), zero = kWords ? 1 : p.row_zeros.at(row, true);
+    const int32_t term = p.rows->term(row);
+    const int32_t zero = kWords && !p.rows->pairs ? 1 : p.row_zeros.at(row, !p.rows->pairs);
     const bool bytes = p.ends.itemsize() == 1, is_signed = p.ends.dtype == DType::i8;
     const float low = static_cast<float>((is_signed ? -128 : 0) - p.ends.zero), high = low + 255;
     for (int j = 0; j < kAcross; j += 8) {
@@ -66,11 +67,12 @@ void multiply_panel8(const Product& p, int64_t panel, int64_t begin, int64_t end
   const int64_t units = p.rows->units;
   Panel8 tiles{reinterpret_cast<uint8_t*>(aligned), units, {}, {}};
   if (p.panels)
-    tiles = Panel8::kept(p.panels + panel * Panel8::bytes(units), units);
+    tiles = Panel8::kept(p.panels + panel * Panel8::bytes(units), units, p.rows->pairs, aligned);
   else
     tiles.pack(p.columns, first, used, p.column_zeros);
   RowEnd ends(p, tiles, first, used);
   const Runs runs(p.target, first, used);
+  const bool whole = used == kAcross && p.target.pitch == 0;
   alignas(64) int32_t c[kTileRows * kAcross];
   alignas(64) char line[4 * kAcross];
   for (int64_t row = begin; row < end; row += kTileRows) {
@@ -81,8 +83,9 @@ void multiply_panel8(const Product& p, int64_t panel, int64_t begin, int64_t end
       for (int r = 0; r < here; ++r) multiply_rows<1>(*p.rows, tiles, row + r, c + r * kAcross);
     }
     for (int r = 0; r < here; ++r) {
-      ends.write(row + r, c + r * kAcross, line);
-      runs.write(p.target.out + (row + r) * p.target.row_step, line, p.ends.itemsize());
+      char* to = p.target.out + (row + r) * p.target.row_step;
+      ends.write(row + r, c + r * kAcross, whole ? to + first * p.ends.itemsize() : line);
+      if (!whole) runs.write(to, line, p.ends.itemsize());
     }
   }
 }
@@ -106,14 +109,29 @@ const char* int8_columns(const Arg* args, int) {
   for (int64_t p = 0; p < k; ++p) offsets[p] = p * n;
   const Columns columns{b.ptr<uint8_t>(), offsets, k, zeros.is_signed};
   memset(out.ptr<uint8_t>(), 0, out.size());  // what lies between the parts, and behind them
-  parallel_for(panels, 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) {
-      uint8_t* to = out.ptr<uint8_t>() + i * bytes;
-      Panel8 panel{to + 512, units, {}, {}};
-      panel.pack(columns, i * kAcross, min64(kAcross, n - i * kAcross), zeros);
-      panel.keep(to);
-    }
-  });
+  bool pairs = kWords;
+  auto pack = [&](bool* good) {
+    parallel_for(panels, 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) {
+        uint8_t* to = out.ptr<uint8_t>() + i * bytes;
+        Panel8 panel{to + 512, units, {}, {}};
+        const int64_t first = i * kAcross, used = min64(kAcross, n - first);
+        if constexpr (kWords) {
+          if (good && !panel.pack_pairs(columns, first, used, zeros)) {
+            __atomic_store_n(good, false, __ATOMIC_RELAXED);
+            return;
+          }
+        }
+        if (!good) panel.pack(columns, first, used, zeros);
+        panel.keep(to);
+      }
+    });
+  };
+  if (pairs) pack(&pairs);
+  if (!pairs) {
+    memset(out.ptr<uint8_t>(), 0, out.size());
+    pack(nullptr);
+  }
   return nullptr;
 }
 
@@ -158,6 +176,7 @@ const char* matmul_int8(const Arg* args, int) {
   if (out.size() == 0) return nullptr;
   Workspace work(batch, m, k, 0);
   if (!work.good()) return "matmul_int8: out of memory";
+  work.packed->pairs = panels && Panel8::in_pairs(panels);
   for (int64_t p = 0; p < k; ++p) work.offsets[p] = p * n;
   work.pack(a.ptr<uint8_t>(), base.row_zeros);
   each_panel(batch, m, n, [&](int64_t i, int64_t panel, int64_t begin, int64_t end, int worker) {
