@@ -6,7 +6,11 @@ import pytest
 import tallow as tl
 from onnx_nodes import check, values
 from tallow.errors import TallowError
+from tallow.formats.onnx import ValueInfo
+from tallow.onnx.graph import Graph, Node
 from tallow.onnx.operators import find
+from tallow.onnx.program import Program
+from tallow.onnx.runner import Runner
 
 i64 = np.int64
 
@@ -66,6 +70,40 @@ def test_stft(dtype, given, onesided):
 def test_stft_of_complex_signals():
     check("STFT", [values((2, 20, 2)), np.array(4, dtype=i64), abs(values((8,), seed=1))], 17,
           runtime=False, onesided=0, tolerance=1e-4)  # fmt: skip
+
+
+@pytest.mark.needs_formats
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("n", [1, 2, 3, 200, 283, 284, 401, 1024])
+def test_lengths_of_products_and_of_numpy(n, parts):
+    for half, inverse in ((0, 0), (1, 0), (0, 1)):
+        if (inverse and parts == 1) or (half and parts == 2):
+            continue
+        check("DFT", [values((3, n, parts)), None, np.array(1, dtype=i64)], 20, runtime=False,
+              onesided=half, inverse=inverse, tolerance=1e-4)  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [1, 2, 9, 64, 399, 400, 1024, 1025])
+def test_a_half_gives_the_signal_back(n):
+    x = tl.tensor(values((2, n, 1)))
+    row = find("", "DFT", 20).function
+    half = row(x, None, 1, onesided=1)
+    assert half.shape == (2, n // 2 + 1, 2)
+    assert tl.allclose(row(half, n, 1, inverse=1, onesided=1), x, atol=1e-5)
+
+
+@pytest.mark.parametrize(("n", "parts", "plans"), [(400, 1, 1), (1024, 1, 0)])
+def test_short_transforms_are_parts_of_plans(n, parts, plans):
+    row = find("", "DFT", 20)
+    x = tl.tensor(values((2, n, parts)))
+    names = ["x", "", "axis"]
+    node = Node("DFT", "", "", names, ["y"], {"onesided": 1}, row, 20)
+    infos = [ValueInfo("x", None)], [ValueInfo("y", None)]
+    graph = Graph("g", [node], *infos, {"axis": tl.tensor(1)})
+    runner = Runner(Program(graph))
+    first, *more = [runner.run([x], [])[0] for _ in range(3)]
+    assert all(tl.allclose(first, y) for y in more)
+    assert runner.stats.captured == plans
 
 
 def test_an_inverse_undoes():

@@ -7,27 +7,14 @@ from typing import Any
 from tallow import ops
 from tallow.dtype import f32, f64
 from tallow.errors import ArgumentError, expect
+from tallow.onnx.operators.fourier import real_inverse, transform
 from tallow.onnx.operators.table import operator
-from tallow.ops.fft import fft, ifft, irfft, paired_transform, rfft
 from tallow.tensor import Tensor
 
 
 def _number(given: Any) -> int:
     """A scalar that has been read; some exporters give it one axis."""
     return int(given[0] if isinstance(given, list) else given)
-
-
-def _complex(where: str, x: Tensor) -> Tensor:
-    """A last axis of 1 (real) or 2 elements as one complex or real number; f64 as pairs."""
-    expect(x.shape[-1] in (1, 2), where, "a last axis of 1 or 2 elements", x.shape)
-    if x.dtype is f64:
-        return x if x.shape[-1] == 2 else ops.constant_pad_nd(x, [0, 1])
-    wide = x.to(f32)
-    return wide.squeeze(-1) if x.shape[-1] == 1 else wide.contiguous().view_as_complex()
-
-
-def _pairs(x: Tensor, like: Tensor) -> Tensor:
-    return x.view_as_real().to(like.dtype)
 
 
 @operator("DFT", since=20, reads=("dft_length", "axis"))
@@ -49,44 +36,27 @@ def dft_17(
 def _dft(x: Tensor, length: Any, axis: int, inverse: int, onesided: int) -> Tensor:
     good = x.ndim >= 2 and -x.ndim <= axis < x.ndim and axis % x.ndim != x.ndim - 1
     expect(good, "DFT", f"an axis of {x.shape} but the last", axis, ArgumentError)
-    axis %= x.ndim
-    n = None if length is None else _number(length)
-    signal = _complex("DFT", x)
-    if x.dtype is f64:
-        return _dft_of_pairs(signal, n, axis, bool(inverse), bool(onesided))
-    if inverse and onesided:
-        return irfft(signal, n, axis).unsqueeze(-1).to(x.dtype)
-    if inverse:
-        return _pairs(ifft(signal, n, axis), x)
-    return _pairs(_spectrum(signal, n, axis, bool(onesided)), x)
-
-
-def _dft_of_pairs(x: Tensor, n: int | None, axis: int, inverse: bool, onesided: bool) -> Tensor:
-    """The transform of f64 pairs."""
-    real = inverse and onesided
-    if n is None:
-        n = 2 * (x.shape[axis] - 1) if real else x.shape[axis]
+    expect(x.shape[-1] in (1, 2), "DFT", "a last axis of 1 or 2 elements", x.shape)
+    real = bool(inverse and onesided)  # of one half, to real numbers
+    signal = x if x.dtype is f64 else x.to(f32)
+    signal = signal.movedim(axis, -2)
+    have = signal.shape[-2]
+    if length is None:
+        n = 2 * (have - 1) if real else have
+    else:
+        n = _number(length)
     expect(n > 0, "DFT", "a dft_length of at least 1", n, ArgumentError)
-    given = n // 2 + 1 if real else n
-    missing = [0, 0] * (x.ndim - 1 - axis) + [0, given - x.shape[axis]]
-    x = ops.constant_pad_nd(x, missing)
-    if real:  # the other half is its mirror image, conjugated
-        mirrored = x.narrow(axis, 1, (n - 1) // 2).flip(axis) * x.new_tensor([1.0, -1.0])
-        x = ops.cat([x, mirrored], axis)
-    out = paired_transform(x, axis, not inverse, 1 / n if inverse else 1.0)
+    missing = (n // 2 + 1 if real else n) - have
+    added = 2 - x.shape[-1] if real else 0
+    if missing > 0 or added:
+        signal = ops.constant_pad_nd(signal, [0, added, 0, max(missing, 0)])
+    if missing < 0:
+        signal = signal.narrow(-2, 0, have + missing)
     if real:
-        return out.narrow(-1, 0, 1)
-    return out.narrow(axis, 0, n // 2 + 1) if onesided else out
-
-
-def _spectrum(signal: Tensor, n: int | None, axis: int, onesided: bool) -> Tensor:
-    """The transform, or its first half."""
-    if not onesided:
-        return fft(signal, n, axis)
-    if signal.dtype.kind != "c":
-        return rfft(signal, n, axis)
-    whole = fft(signal, n, axis)
-    return whole.narrow(axis, 0, whole.shape[axis] // 2 + 1)
+        out = real_inverse(signal, n)
+    else:
+        out = transform(signal, forward=not inverse, half=bool(onesided))
+    return out.movedim(-2, axis).to(x.dtype)
 
 
 @operator("STFT", since=17, reads=("frame_step", "frame_length"))
