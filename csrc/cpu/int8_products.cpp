@@ -128,10 +128,7 @@ const char* int8_columns(const Arg* args, int) {
     });
   };
   if (pairs) pack(&pairs);
-  if (!pairs) {
-    memset(out.ptr<uint8_t>(), 0, out.size());
-    pack(nullptr);
-  }
+  if (!pairs) memset(out.ptr<uint8_t>(), 0, out.size()), pack(nullptr);
   return nullptr;
 }
 

@@ -20,7 +20,8 @@ TL_INLINE i32x8 add_now(i32x8 sum, i32x8 x) {
 #if TL_ANY_BYTE
   return sum + x;
 #else
-  return (i32x8)sum_longs((__m256i)sum, (__m256i)x);
+  typedef long long Longs __attribute__((vector_size(32)));
+  return (i32x8)sum_longs((Longs)sum, (Longs)x);
 #endif
 }
 // One step of kRows rows: sums[r][half] += unsigned bytes · signed ones.
