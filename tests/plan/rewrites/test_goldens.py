@@ -5,8 +5,9 @@ import pytest
 import tallow as tl
 from models.golden_families import CASES, Case
 from tallow import _native
-from tallow.plan.rewrites import REWRITES
+from tallow.plan.rewrites import REWRITES, Rewrite
 from tallow.plan.rewrites import rewrite as rewritten
+from tallow.plan.rewrites.graph import Graph, Uses
 from tallow.trees import flatten
 
 
@@ -78,3 +79,37 @@ def test_each_pass_has_something_to_do(rewrite):
     one_step = tl.capture(lambda x: layer(x), tl.ones(1, 1, 3), weights=layer)
     plans += [one_row._native, one_step._native]
     assert any(rewritten(plan, [rewrite]) is not plan for plan in plans)
+
+
+def of_uses(uses):
+    return {name: value for name, value in vars(uses).items() if name != "graph"}
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name in CASES])
+def test_what_passes_share_is_what_they_would_find(name, monkeypatch):
+    """Before each pass: uses found earlier are those of now; one that is left out does nothing."""
+    ran = []
+
+    def checked(which, run):
+        def checking(graph: Graph):
+            assert of_uses(graph.uses()) == of_uses(Uses(graph))
+            assert graph.kernels() == {call.kernel for call in graph.calls}
+            idle = graph.kernels().isdisjoint(which.needs or graph.kernels())
+            changes = run(graph)
+            assert not (idle and which.needs and changes)
+            ran.append(changes)
+            return changes
+
+        return checking
+
+    rows = {
+        key: Rewrite(run and checked(row, run), row.tolerance)  # needs nothing: runs always
+        for key, row in REWRITES.items()
+        for run in [row.run]
+    }
+    monkeypatch.setattr("tallow.plan.rewrites.REWRITES", rows)
+    case = Case(name)
+    with tl.inference_mode():
+        tl.compile(case.load(), rewrites=True)(**case.inputs, **case.options)
+    assert sum(ran) > 0
+    assert len(ran) % sum(row.run is not None for row in rows.values()) == 0

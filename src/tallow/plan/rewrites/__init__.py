@@ -30,25 +30,28 @@ class Rewrite:
     One without `run` is native, and runs after all others: for plans that live too short for
     tables in Python to pay (0.1 instead of 10 ms for those of a language model).
 
+    `needs` are kernels of which it changes calls; without a call of one it is left out.
+
     `tolerance` is how far a model's result may be from that without the pass, relative to its
     largest element; 0: not a bit.
     """
 
     run: Callable[[Graph], int] | None
     tolerance: float = 0.0
+    needs: tuple[str, ...] = ()
 
 
 # In the order in which they run.
 REWRITES: dict[str, Rewrite] = {
     "duplicates": Rewrite(duplicates),
-    "copies": Rewrite(copies),
-    "pads": Rewrite(pads, tolerance=1e-6),
-    "batch_norms": Rewrite(batch_norms, tolerance=1e-4),
-    "linear_epilogues": Rewrite(linear_epilogues),
-    "conv_epilogues": Rewrite(conv_epilogues),
-    "winograd": Rewrite(winograd, tolerance=1e-4),
-    "recurrent_weights": Rewrite(recurrent_weights, tolerance=1e-6),
-    "weight_layouts": Rewrite(weight_layouts, tolerance=1e-6),
+    "copies": Rewrite(copies, needs=("copy",)),
+    "pads": Rewrite(pads, tolerance=1e-6, needs=("pad",)),
+    "batch_norms": Rewrite(batch_norms, tolerance=1e-4, needs=("batch_norm",)),
+    "linear_epilogues": Rewrite(linear_epilogues, needs=("linear", "linear_act")),
+    "conv_epilogues": Rewrite(conv_epilogues, needs=("conv", "conv_act")),
+    "winograd": Rewrite(winograd, tolerance=1e-4, needs=("conv", "conv_act")),
+    "recurrent_weights": Rewrite(recurrent_weights, tolerance=1e-6, needs=("lstm", "gru")),
+    "weight_layouts": Rewrite(weight_layouts, tolerance=1e-6, needs=("linear", "linear_act")),
     "dead": Rewrite(dead),
     "elementwise_chains": Rewrite(elementwise_chains),
     "once": Rewrite(once),
@@ -80,10 +83,21 @@ def rewrite(plan: _native.Plan, names: Iterable[str]) -> _native.Plan:
     names = list(names)
     if not names or not plan.on_cpu:
         return plan
-    passes = [run for name in names if (run := REWRITES[name].run) is not None]
+    passes = [each for name in names if (each := REWRITES[name]).run is not None]
     if passes:
         graph = Graph(plan)
-        changes = sum([run(graph) for run in passes])
+        changes = sum([_run(each, graph) for each in passes])
         plan = graph.native() if changes else plan
     joined = plan.joined() if "linear_several" in names else None
     return plan if joined is None else joined
+
+
+def _run(which: Rewrite, graph: Graph) -> int:
+    """How often a pass did what it does."""
+    if which.needs and graph.kernels().isdisjoint(which.needs):
+        return 0
+    assert which.run is not None
+    changes = which.run(graph)
+    if changes:
+        graph.changed()
+    return changes

@@ -29,8 +29,8 @@ def elementwise_chains(graph: Graph) -> int:
 
     All are of one shape; nothing may write what they read before the last of them.
     """
-    uses = Uses(graph)
-    fixed = fixed_buffers(graph, uses)
+    uses = graph.uses()
+    fixed = fixed_buffers(graph)
     taken: set[int] = set()
     joined = 0
     for at in range(len(graph.calls) - 1, -1, -1):

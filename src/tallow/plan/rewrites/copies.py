@@ -15,7 +15,7 @@ def copies(graph: Graph) -> int:
     """
     removed = 0
     at = 0
-    uses = Uses(graph)
+    uses = graph.uses()
     while at < len(graph.calls):
         if graph.calls[at].kernel == "copy" and _leave_out(graph, uses, at):
             del graph.calls[at]

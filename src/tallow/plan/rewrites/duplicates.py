@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tallow.plan.rewrites.graph import Call, Graph, Uses
+from tallow.plan.rewrites.graph import Call, Graph
 
 _SMALL = 4096  # bytes
 
@@ -17,11 +17,11 @@ def duplicates(graph: Graph) -> int:
     Both results must be memory that no other call writes; the second must be no result of the plan,
     which the caller may write.
     """
-    uses = Uses(graph)
+    uses = graph.uses()
     moved = _same_constants(graph)  # buffers
     writes = [0] * len(graph.buffers)
     outside = 0
-    first: dict[Any, list[int]] = {}
+    first: dict[Any, list[_Made]] = {}
     kept = []
     for at, call in enumerate(graph.calls):
         _redirect(graph, call, moved)
@@ -31,12 +31,13 @@ def duplicates(graph: Graph) -> int:
                 outside if uses.group(b) < 0 else writes[b]
                 for b in map(graph.buffer_of, call.reads())
             ]
-            key = _key(graph, call, ages)
-            other = first.get(key)
+            made = _Made(call, ages, written)
+            alike = first.setdefault((call.kernel, *call.reads()), [])
+            other = next((each for each in alike if each.same(graph, made)), None)
             if other is None:
-                first[key] = written
+                alike.append(made)
             elif all(uses.is_private(b) for b in written):
-                moved.update(zip(written, other, strict=True))
+                moved.update(zip(written, other.written, strict=True))
                 continue
         for b in written:
             writes[b] += 1
@@ -44,7 +45,29 @@ def duplicates(graph: Graph) -> int:
         kept.append(call)
     removed = len(graph.calls) - len(kept)
     graph.calls = kept
+    if moved:
+        graph.changed()
     return removed
+
+
+class _Made:
+    """A call, how often what it reads had been written, and the buffers that it writes."""
+
+    __slots__ = ("_key", "ages", "call", "written")
+
+    def __init__(self, call: Call, ages: list[int], written: list[int]) -> None:
+        self.call, self.ages, self.written = call, ages, written
+        self._key: Any = None
+
+    def same(self, graph: Graph, other: _Made) -> bool:
+        """Whether both compute the same; few calls are ever asked."""
+        return bool(self.key(graph) == other.key(graph))
+
+    def key(self, graph: Graph) -> Any:
+        """What follows from the tables."""
+        if self._key is None:
+            self._key = _key(graph, self.call, self.ages)
+        return self._key
 
 
 def _same_constants(graph: Graph) -> dict[int, int]:
@@ -61,6 +84,8 @@ def _same_constants(graph: Graph) -> dict[int, int]:
 
 
 def _redirect(graph: Graph, call: Call, moved: dict[int, int]) -> None:
+    if not moved:
+        return
     for i, arg in enumerate(call.args):
         if type(arg) is tuple and (to := moved.get(graph.buffer_of(arg[1]))) is not None:
             call.args[i] = ("value", graph.value(graph.values[arg[1]]._replace(buffer=to)))

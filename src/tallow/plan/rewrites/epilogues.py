@@ -34,7 +34,7 @@ def conv_epilogues(graph: Graph) -> int:
 
 
 def _run(graph: Graph, kernel: str) -> int:
-    uses = Uses(graph)
+    uses = graph.uses()
     calls: list[Call | None] = [*graph.calls]
     joined = 0
     for at in range(len(calls)):

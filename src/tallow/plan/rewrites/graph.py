@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 from bisect import bisect_left
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from tallow import _native
@@ -69,19 +68,24 @@ class Call:
         self.kernel = kernel
         self.args = args
 
-    def arrays(self) -> Iterator[tuple[str, int]]:
+    def arrays(self) -> list[tuple[str, int]]:
         """Mode and value of each argument that is an array."""
-        for mode, arg in zip(modes_of(self.kernel), self.args, strict=True):
-            if type(arg) is tuple:
-                yield mode, arg[1]
+        args = self.args
+        return [
+            (mode, arg[1])
+            for place, mode in _arrays_of(self.kernel)
+            if type(arg := args[place]) is tuple
+        ]
 
     def reads(self) -> list[int]:
         """The values that are read."""
-        return [value for mode, value in self.arrays() if mode != "out"]
+        args = self.args
+        return [arg[1] for i in _read_by(self.kernel) if type(arg := args[i]) is tuple]
 
     def writes(self) -> list[int]:
         """The values that are written."""
-        return [value for mode, value in self.arrays() if mode != "in"]
+        args = self.args
+        return [arg[1] for i in _written_by(self.kernel) if type(arg := args[i]) is tuple]
 
 
 @functools.cache
@@ -89,10 +93,31 @@ def _signatures() -> dict[str, str]:
     return dict(_native.kernel_names())
 
 
+def is_kernel(name: str) -> bool:
+    """Whether this machine has a kernel: some are for long vectors alone."""
+    return name in _signatures()
+
+
 @functools.cache
 def modes_of(kernel: str) -> tuple[str, ...]:
     """`in`, `out`, `inout`, `i` or `f` of each argument."""
     return tuple([part.split(":")[1].rstrip("?") for part in _signatures()[kernel].split()])
+
+
+@functools.cache
+def _arrays_of(kernel: str) -> tuple[tuple[int, str], ...]:
+    """Places of arguments that may be arrays, with their modes."""
+    return tuple([(i, mode) for i, mode in enumerate(modes_of(kernel)) if mode not in ("i", "f")])
+
+
+@functools.cache
+def _read_by(kernel: str) -> tuple[int, ...]:
+    return tuple([i for i, mode in _arrays_of(kernel) if mode != "out"])
+
+
+@functools.cache
+def _written_by(kernel: str) -> tuple[int, ...]:
+    return tuple([i for i, mode in _arrays_of(kernel) if mode != "in"])
 
 
 def bytes_of(dtype: int) -> int:
@@ -107,13 +132,32 @@ class Graph:
     def __init__(self, plan: _native.Plan) -> None:
         self._plan = plan
         self.buffers = [Buffer(row[0], row[1], i) for i, row in enumerate(plan.buffers)]
-        self.values = [Value(*row) for row in plan.values]
-        self.calls = [Call(*row) for row in plan.calls]
+        self.values = [*map(Value._make, plan.values)]
+        self.calls = [Call(kernel, args) for kernel, args in plan.calls]
         self.inputs, self.outputs = plan.inputs, plan.outputs
         self.once = 0  # so many calls at the start run only when weights have changed
         # Constants that no call reads any more; that they were written still makes the plan stale.
         self.watched: set[int] = set()
         self._numbers = {value: i for i, value in enumerate(self.values)}
+        self._uses: Uses | None = None
+        self._kernels: set[str] | None = None
+        self.fixed: set[int] | None = None  # as `fixed_buffers` has found them
+
+    def uses(self) -> Uses:
+        """Who reads and writes what, found once until the calls change."""
+        if self._uses is None:
+            self._uses = Uses(self)
+        return self._uses
+
+    def kernels(self) -> set[str]:
+        """The kernels of all calls."""
+        if self._kernels is None:
+            self._kernels = {call.kernel for call in self.calls}
+        return self._kernels
+
+    def changed(self) -> None:
+        """Forget what was found of the calls: they are others now."""
+        self._uses = self._kernels = self.fixed = None
 
     def buffer_of(self, value: int) -> int:
         """The buffer that a value lies on."""
@@ -191,9 +235,10 @@ class Uses:
         self.parts: set[int] = set()  # buffers that a call writes in part, or reads before
         self.results = {graph.buffer_of(v) for v in graph.outputs}
         self._outside: list[int] = []
+        values = graph.values
         for at, call in enumerate(graph.calls):
             for mode, value in call.arrays():
-                b = graph.buffer_of(value)
+                b = values[value].buffer
                 if mode != "out":
                     self.readers[b].append(at)
                 if mode != "in":

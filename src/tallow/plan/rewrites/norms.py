@@ -17,8 +17,8 @@ def batch_norms(graph: Graph) -> int:
     The kernel, the statistics and the parameters must follow from weights and constants, and be
     f32.
     """
-    uses = Uses(graph)
-    fixed = fixed_buffers(graph, uses)
+    uses = graph.uses()
+    fixed = fixed_buffers(graph)
     placed: list[list[Call]] = [[call] for call in graph.calls]
     folded = 0
     for at, call in enumerate(graph.calls):

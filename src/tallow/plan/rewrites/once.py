@@ -24,10 +24,9 @@ def once(graph: Graph) -> int:
 
     A plan that writes memory outside is left as it is.
     """
-    uses = Uses(graph)
-    if uses.writes_outside:
+    if graph.uses().writes_outside:
         return 0
-    fixed = fixed_buffers(graph, uses)
+    fixed = fixed_buffers(graph)
     first: list[Call] = []
     rest: list[Call] = []
     for call in graph.calls:
@@ -42,16 +41,27 @@ def once(graph: Graph) -> int:
     return len(first)
 
 
-def fixed_buffers(graph: Graph, uses: Uses) -> set[int]:
-    """Weights, constants, and what calls make of them that may come before all others."""
+def fixed_buffers(graph: Graph, uses: Uses | None = None) -> set[int]:
+    """Weights, constants, and what calls make of them that may come before all others.
+
+    `uses` are given by a pass that has changed calls since it began.
+    """
+    if uses is not None:
+        return _found_fixed(graph, uses)
+    if graph.fixed is None:
+        graph.fixed = _found_fixed(graph, graph.uses())
+    return graph.fixed
+
+
+def _found_fixed(graph: Graph, uses: Uses) -> set[int]:
+    values = graph.values
     fixed = {b for b, row in enumerate(graph.buffers) if row.role in ("weight", "constant")}
     for at, call in enumerate(graph.calls):
-        written = [graph.buffer_of(v) for v in call.writes()]
-        if (
-            all(graph.buffer_of(v) in fixed for v in call.reads())
-            and all(uses.made_by(b) == at and uses.is_private(b) for b in written)
-            and not _grows(graph, call)
-        ):
+        if not all(values[v].buffer in fixed for v in call.reads()):
+            continue
+        written = [values[v].buffer for v in call.writes()]
+        made = all(uses.made_by(b) == at and uses.is_private(b) for b in written)
+        if made and not _grows(graph, call):
             fixed.update(written)
     return fixed
 

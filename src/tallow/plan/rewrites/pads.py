@@ -16,7 +16,7 @@ _OFFSETS = {"conv": 7, "conv_act": 9}  # of three axes, the first axis first
 
 def pads(graph: Graph) -> int:
     """Leave out a `pad` by zeros along spatial axes that one convolution reads."""
-    uses = Uses(graph)
+    uses = graph.uses()
     kept: list[Call] = []
     for at, call in enumerate(graph.calls):
         if call.kernel != "pad" or not _moved(graph, uses, at):

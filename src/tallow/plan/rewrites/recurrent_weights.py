@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from tallow import _native
 from tallow.dtype import f32
-from tallow.plan.rewrites.graph import Call, Graph, Uses
+from tallow.plan.rewrites.graph import Call, Graph, is_kernel
 from tallow.plan.rewrites.once import fixed_buffers
 
 _TILE: Final = 16  # units of a tile (nn.recurrent_weight)
@@ -20,9 +19,9 @@ _KERNELS: Final = {"lstm": (4, 4), "gru": (3, 3)}
 
 def recurrent_weights(graph: Graph) -> int:
     """Give `lstm` and `gru` on weights in rows their tiles, where these follow from weights."""
-    if "recurrent_weight" not in dict(_native.kernel_names()):
+    if not is_kernel("recurrent_weight"):
         return 0
-    fixed = fixed_buffers(graph, Uses(graph))
+    fixed = fixed_buffers(graph)
     calls: list[Call] = []
     made: dict[tuple[int, int], int] = {}
     changed = 0

@@ -7,7 +7,7 @@ rows that are too short for several sums at a time are packed at each call, colu
 
 from __future__ import annotations
 
-from tallow.plan.rewrites.graph import Call, Graph, Uses, Value, bytes_of
+from tallow.plan.rewrites.graph import Call, Graph, Value, bytes_of
 from tallow.plan.rewrites.once import fixed_buffers
 
 _MOST = 64  # rows of x
@@ -16,7 +16,7 @@ _SHORT = 256  # elements of a row of weights: below, a kernel has one sum for ea
 
 def weight_layouts(graph: Graph) -> int:
     """Give `linear` and `linear_act` a weight in rows, or in columns, in the place of the other."""
-    fixed = fixed_buffers(graph, Uses(graph))
+    fixed = fixed_buffers(graph)
     calls: list[Call] = []
     made: dict[tuple[int, bool], int] = {}
     for call in graph.calls:

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tallow import _native
 from tallow.dtype import f32
-from tallow.plan.rewrites.graph import Call, Graph, Uses
+from tallow.plan.rewrites.graph import Call, Graph, is_kernel
 from tallow.plan.rewrites.once import fixed_buffers
 
 _LANES = 8  # tiles, or results, that are computed together
@@ -28,10 +27,9 @@ def winograd(graph: Graph) -> int:
 
     The weight must follow from weights alone, be f32, and the result contiguous.
     """
-    if "conv_transformed" not in dict(_native.kernel_names()):
+    if not is_kernel("conv_transformed"):
         return 0  # vectors too short for it
-    uses = Uses(graph)
-    fixed = fixed_buffers(graph, uses)
+    fixed = fixed_buffers(graph)
     calls: list[Call] = []
     made: dict[Any, int] = {}  # of weights, tiles and groups
     before = len(graph.calls)
