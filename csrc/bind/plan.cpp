@@ -150,6 +150,7 @@ static void bind_runs(nb::class_<Plan>& c) {
           });
         })
       .def("call", &call_plan)
+      .def("release", &Plan::release)
       // One replay, and how long each call took: a list of (kernel, seconds).
       .def("profile", [](Plan& p) {
         expect_no_capture();

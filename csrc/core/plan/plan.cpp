@@ -236,10 +236,13 @@ bool Plan::call(const std::vector<const Array*>& inputs, std::vector<Array>& res
       results.push_back(std::move(made));
     }
   }
-  // What a caller gave or got is not kept.
+  release();
+  return done;
+}
+
+void Plan::release() {
   for (PlanBuffer& buffer : tables_.buffers)
     if (buffer.role == Role::input || buffer.role == Role::output) buffer.held = Array();
-  return done;
 }
 
 }  // namespace tl

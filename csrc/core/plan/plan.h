@@ -44,6 +44,9 @@ class Plan {
     kept_ = false;
   }
 
+  // Lets go of what a caller gave or got: `call` takes and makes it anew, `run` has to be given it.
+  void release();
+
   // Runs all calls in order on the memory that the buffers hold.
   bool run(Error& error);
   // The same on other inputs, of the examples' dtypes, shapes and strides. What is written for the

@@ -18,7 +18,8 @@ from tallow.nn.parameter import Buffer, DeferredParameter, Parameter
 from tallow.onnx.graph import Graph
 from tallow.onnx.passes import optimized
 from tallow.onnx.program import Program
-from tallow.onnx.runner import Runner, RunStats
+from tallow.onnx.runner import Runner
+from tallow.onnx.segment import RunStats
 from tallow.onnx.signature import bind, two_lengths
 from tallow.onnx.unread import is_unread, release
 from tallow.onnx.weights import Weights, WeightTable, quantizable, with_weights, without_weights

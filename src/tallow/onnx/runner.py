@@ -2,60 +2,37 @@
 
 A call walks the steps from the first. At each place where a plan may begin, the signature is what
 led there: shapes, strides and dtypes of tensors, and the elements of those that have been read.
-A signature that is seen for the first time is computed step by step; when it comes again, steps
-are captured until one needs the elements of a tensor that depends on the inputs, or gives what is
-no tensor. That tensor is read and counts as known where the next plan begins; where its elements
-differ from call to call (in a Loop, always), the step is computed between two plans instead.
+A signature that is seen for the first time is computed step by step. Its calls are recorded
+meanwhile, which takes little; when it comes again, they are rewritten to a plan, if they were all
+of the program. Else steps are captured then, until one needs the elements of a tensor that depends
+on the inputs, or gives what is no tensor. That tensor is read and counts as known where the next
+plan begins; where its elements differ from call to call (in a Loop, always), the step is computed
+between two plans instead.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
-from itertools import count
 from typing import Any, Final
 
 from tallow import _native
 from tallow.errors import CaptureError, TallowError
-from tallow.lazy_dataclasses import dataclass
 from tallow.onnx.holding import Held, constant_storages, storage
+from tallow.onnx.liveness import live_places, used_weights
 from tallow.onnx.program import Program, Step
+from tallow.onnx.segment import RunStats, Segment
 from tallow.plan.capturing import Recording
 from tallow.tensor import Tensor, wrap
 
 _MOST_PLANS: Final = 64
 _MOST_SEEN: Final = 512
+_MOST_RECORDED: Final = 16
 _MOST_READ: Final = 1 << 12  # elements of a value that is part of a signature
 _MOST_CONTENTS: Final = 3  # of one value, for which plans are made
 _MOST_TOKENS: Final = 1 << 12
 _MOST_UNUSED: Final = 64  # plans that may be made before they are run as often
 _PATIENCE: Final = 64  # runs without a plan, after which one more may be made
-
-
-@dataclass(eq=False)
-class _Segment:
-    """A plan for steps; what it takes and gives, by place."""
-
-    plan: _native.Plan
-    inputs: tuple[int, ...]
-    cloned: tuple[int, ...]  # of the inputs: on memory of another, and given their own
-    outputs: tuple[int, ...]
-    fixed: tuple[tuple[int, Any], ...]  # values that follow from the signature alone
-    known: tuple[int, ...]  # their places
-    free: tuple[int, ...]
-    end: int  # the step after the last
-    token: int  # stands for the signature
-    # Of a plan for the whole program: for each output its number among those of the plan, or -1
-    # and what it always is.
-    results: tuple[tuple[int, Any], ...] | None
-
-
-@dataclass(eq=False)
-class RunStats:
-    """What the calls of a program came to."""
-
-    captured: int = 0  # plans made
-    replayed: int = 0  # plans run
-    stepped: int = 0  # calls, or rests of calls, computed step by step
 
 
 class Runner:
@@ -71,15 +48,19 @@ class Runner:
         self.stats = stats or RunStats()
         self._plans = plans
         self._rewrites = rewrites if rewrites is True else _chosen(rewrites)
-        self._weights = _used(program, weights or {})
+        self._weights = used_weights(program, weights or {})
         self._is_body = kept is not None
-        self._live = _live_places(program)
+        self._live = live_places(program)
         # Inputs and outer values have the first places, in their order.
         self._count_given = len(program.inputs) + len(program.captured)
         self._given = [place for place in self._live[0] if place < self._count_given]
         self._constant = {place for place, _ in program.constants}
         self._held = constant_storages(program) | {storage(x) for x in self._weights.values()}
         self._kept = Held(program, self._weights.values()) if kept is None else kept
+        # Whether all steps may be recorded at once, as far as can be told before they are.
+        self._is_whole = not self._is_body and all(
+            step.row.capture and not step.bodies for step in program.steps
+        )
         self.clear()
         program.run = self.run
         self._below = [
@@ -91,10 +72,12 @@ class Runner:
 
     def clear(self) -> None:
         """Drop all plans."""
-        self._segments: OrderedDict[Any, _Segment | None] = OrderedDict()
+        self._segments: OrderedDict[Any, Segment | None] = OrderedDict()
         self._seen: OrderedDict[Any, None] = OrderedDict()
+        self._recorded: OrderedDict[Any, Segment] = OrderedDict()  # plans before any rewriting
         self._tokens: dict[Any, int] = {}
-        self._numbers = count()  # of tokens, none of them twice: a call may hold one across this
+        # Of tokens, none of them twice: a call may hold one across this.
+        self._numbers = itertools.count()
         self._contents: dict[int, int] = {}  # of a segment's end: how many have been read
         self._unused = 0.0  # plans made, less those run
         for each in getattr(self, "_below", ()):
@@ -113,7 +96,7 @@ class Runner:
 
     def _run(self, inputs: list[Any], outer: list[Any]) -> list[Any]:
         program = self.program
-        if not self._plans or not program.steps:
+        if not self._plans or not program.steps or _native.capturing():  # part of another plan
             return self._free(program.interpret(inputs, outer))
         given = [*inputs, *outer]
         key: Any = (0, _native.signature(*[given[place] for place in self._given]))
@@ -132,15 +115,13 @@ class Runner:
             if segment is None and key not in self._segments:
                 unseen = key not in self._seen and (at == 0 or not (new or self._is_body))
                 if unseen or not self._pays():
-                    self._remember(key)
-                    self.stats.stepped += 1
-                    for step in program.steps[at:]:
-                        program.execute(step, values)
+                    self._step_through(at, values, key, unseen)
                     break
-                segment, new = self._capture(at, values, known, key), True
+                segment, new = self._made(at, values, known, key), True
                 self._keep(key, segment)
             elif segment is not None:
                 self._segments.move_to_end(key)
+                self._count_replay()
                 self._replay(segment, values)
             if segment is None:  # a step that no plan can hold
                 at, key = self._step_alone(at, values, known, self._token(key))
@@ -165,7 +146,7 @@ class Runner:
         self.stats.replayed += 1
         self._unused = max(self._unused - 1, 0.0)
 
-    def _after(self, segment: _Segment, values: list[Any], known: set[int]) -> tuple[int, Any]:
+    def _after(self, segment: Segment, values: list[Any], known: set[int]) -> tuple[int, Any]:
         """Where the next plan begins, and its signature, once the end of a segment is reached."""
         at, token = segment.end, segment.token
         read = self._read(self.program.steps[at], values, known)
@@ -212,7 +193,11 @@ class Runner:
         if len(self._seen) > _MOST_SEEN:
             self._seen.popitem(last=False)
 
-    def _keep(self, key: Any, segment: _Segment | None) -> None:
+    def _keep(self, key: Any, segment: Segment | None) -> None:
+        if segment is not None:
+            self.stats.captured += 1
+            self._unused += 1
+            self._kept.add(value for _, value in segment.fixed)
         self._segments[key] = segment
         if len(self._segments) > _MOST_PLANS:
             self._segments.popitem(last=False)
@@ -228,11 +213,10 @@ class Runner:
 
     # --- plans ------------------------------------------------------------------------------------
 
-    def _replay(self, segment: _Segment, values: list[Any]) -> None:
+    def _replay(self, segment: Segment, values: list[Any]) -> None:
         for place in segment.cloned:
             values[place] = values[place].clone()
         found = segment.plan.call([values[place]._array for place in segment.inputs])
-        self._count_replay()
         for place in segment.free:
             values[place] = None
         for place, array in zip(segment.outputs, found, strict=True):
@@ -240,7 +224,40 @@ class Runner:
         for place, value in segment.fixed:
             values[place] = value
 
-    def _capture(self, at: int, values: list[Any], known: set[int], key: Any) -> _Segment | None:
+    def _step_through(self, at: int, values: list[Any], key: Any, unseen: bool) -> None:
+        """Compute all steps that are left, and record them if they are all and new."""
+        if unseen and at == 0 and self._is_whole:
+            at = self._record_first(values, key)
+        self._remember(key)
+        self.stats.stepped += 1
+        for step in self.program.steps[at:]:
+            self.program.execute(step, values)
+
+    def _record_first(self, values: list[Any], key: Any) -> int:
+        """Compute steps of a new signature and record them; gives the first that is left."""
+        segment = self._capture(0, values, set(), -1, ())
+        if segment is None or segment.fixed or segment.end < len(self.program.steps):
+            self._is_whole = False
+            return 0 if segment is None else segment.end
+        segment.plan.release()
+        self._recorded[key] = segment
+        if len(self._recorded) > _MOST_RECORDED:
+            self._recorded.popitem(last=False)
+        return segment.end
+
+    def _made(self, at: int, values: list[Any], known: set[int], key: Any) -> Segment | None:
+        """A plan from step `at` on, whose results are among the values, if there can be one."""
+        recorded = self._recorded.pop(key, None)
+        if recorded is None:
+            names = _chosen(self._rewrites)
+            return self._capture(at, values, known, self._token(key), names)
+        recorded.plan = _rewritten(recorded.plan, self._rewrites)
+        self._replay(recorded, values)
+        return recorded
+
+    def _capture(
+        self, at: int, values: list[Any], known: set[int], token: int, rewrites: tuple[str, ...]
+    ) -> Segment | None:
         """Capture from step `at` on, computing these steps too; None if not even one can be."""
         program = self.program
         work = values.copy()
@@ -263,19 +280,14 @@ class Runner:
                     made.append(place)
             return [work[place] for place in made]
 
-        beside = next((s.plan for s in self._segments.values() if s is not None), None)
-        recording = Recording(
-            steps, examples, self._weights, beside=beside, rewrites=_chosen(self._rewrites)
-        )
+        plans = itertools.chain(self._segments.values(), self._recorded.values())
+        beside = next((s.plan for s in plans if s is not None), None)
+        recording = Recording(steps, examples, self._weights, beside=beside, rewrites=rewrites)
         if end == at:
             return None
-        self.stats.captured += 1
-        self._unused += 1
         free = tuple({p for step in program.steps[at:end] for p in step.free})
         values[:] = work
-        token = self._token(key)
-        self._kept.add(value for _, value in fixed)
-        return _Segment(
+        return Segment(
             recording.plan, inputs, cloned, tuple(made), tuple(fixed),
             tuple(place for place, _ in fixed), free, end, token,
             None if at or cloned else self._results(end, tuple(made), dict(fixed)),
@@ -358,21 +370,7 @@ def _chosen(rewrites: Any) -> tuple[str, ...]:
     return chosen(rewrites)
 
 
-def _used(program: Program, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights among a program's constants, and those of its sub-graphs."""
-    found = {name: weights[name] for name in program.places if name in weights}
-    for step in program.steps:
-        for _, body in step.bodies:
-            found |= _used(body, weights)
-    return found
+def _rewritten(plan: _native.Plan, rewrites: Any) -> _native.Plan:
+    from tallow.plan.rewrites import rewrite
 
-
-def _live_places(program: Program) -> list[tuple[int, ...]]:
-    """For each step, the places with a value that it or a later one, or an output, needs."""
-    constants = {place for place, _ in program.constants}
-    needed = {*program.outputs} - constants
-    found = [tuple(sorted(needed))]
-    for step in reversed(program.steps):
-        needed = (needed - {*step.outputs}) | (program.uses(step) - constants)
-        found.append(tuple(sorted(needed)))
-    return found[::-1]
+    return rewrite(plan, _chosen(rewrites))

@@ -1,0 +1,113 @@
+"""The first call of a signature is recorded; the second makes a plan of it and runs that."""
+
+import pytest
+
+import tallow as tl
+from onnx_runs import graph, node, numbers, runner
+from tallow.errors import ArgumentError
+from tallow.plan.capturing import Recording
+
+
+def counted(given):
+    """The op types of the steps that are computed one by one, as they come."""
+    done, execute = [], given.program.execute
+
+    def counting(step, values):
+        done.append(step.node.op_type)
+        execute(step, values)
+
+    given.program.execute = counting
+    return done
+
+
+def affine():
+    steps = [node("Mul", "x w", "a"), node("Add", "a x", "b"), node("Relu", "b", "y")]
+    return graph(steps, "x", "y", {"w": tl.tensor([2.0, -3.0])})
+
+
+def test_steps_are_computed_at_the_first_call_alone():
+    given = runner(affine())
+    done = counted(given)
+    for x in ([1.0, 1.0], [-1.0, 4.0], [2.0, -5.0]):
+        want = [max(3 * x[0], 0.0), max(-2 * x[1], 0.0)]
+        assert numbers(given.run([tl.tensor(x)], [])) == [want]
+        assert done == ["Mul", "Add", "Relu"]
+    stats = given.stats
+    assert (stats.stepped, stats.captured, stats.replayed) == (1, 1, 1)
+
+
+def test_what_callers_gave_and_got_is_not_held():
+    given = runner(affine())
+    x = tl.tensor([1.0, -1.0])
+    (y,) = given.run([x], [])
+    (segment,) = given._recorded.values()
+    for at, (role, *_) in enumerate(segment.plan.buffers):
+        if role in ("input", "output"):
+            with pytest.raises(ArgumentError, match="that has memory"):
+                segment.plan.held(at)
+    x.fill_(7)
+    y.fill_(7)
+    assert numbers(given.run([tl.tensor([1.0, -1.0])], [])) == [[3.0, 2.0]]
+
+
+def test_few_signatures_stay_recorded_and_others_are_captured_as_they_come_again():
+    given = runner(graph([node("Add", "x x", "a"), node("Relu", "a", "y")], "x", "y"))
+    lengths = range(1, 41)
+    for _ in range(3):
+        for length in lengths:
+            assert given.run([tl.ones(length)], [])[0].tolist() == [2.0] * length
+        assert len(given._recorded) <= 16
+    assert given.stats.stepped == given.stats.captured == given.stats.replayed == len(lengths)
+
+
+def test_recorded_plans_share_the_memory_of_temporaries(monkeypatch):
+    beside = []
+
+    def recording(*args, **options):
+        beside.append(options["beside"])
+        return Recording(*args, **options)
+
+    monkeypatch.setattr("tallow.onnx.runner.Recording", recording)
+    given = runner(affine())
+    for length in (1, 2, 3):
+        given.run([tl.ones(length, 2)], [])
+    first, *_ = given._recorded.values()
+    assert beside == [None, first.plan, first.plan]
+
+
+def test_inputs_that_share_memory_once_need_not_at_the_next_call():
+    run = runner(graph([node("Sub", "a b", "c"), node("Relu", "c", "y")], "a b", "y")).run
+    x, y = tl.tensor([1.0, 2.0]), tl.tensor([4.0, 9.0])
+    assert numbers(run([x, x], [])) == [[0.0, 0.0]]
+    assert numbers(run([y, x], [])) == [[3.0, 7.0]]
+    assert numbers(run([x, y], [])) == [[0.0, 0.0]]
+    whole = tl.arange(8, dtype=tl.f32).reshape(2, 4)
+    for _ in range(3):
+        assert numbers(run([whole[:, 2:], whole[:, :2]], [])) == [[[2.0, 2.0], [2.0, 2.0]]]
+
+
+def test_a_step_that_no_plan_holds_is_computed_at_each_call():
+    steps = [node("Relu", "x", "a"), node("NonZero", "a", "k"), node("Add", "a a", "y")]
+    given = runner(graph(steps, "x", "k y"))
+    for x in ([1.0, 0.0, 3.0], [0.0, 2.0, -1.0], [4.0, 0.0, 0.0], [0.0, 0.0, 5.0]):
+        want = [[i for i, value in enumerate(x) if value > 0]], [2 * max(value, 0.0) for value in x]
+        assert numbers(given.run([tl.tensor(x)], [])) == [*want]
+    assert not given._recorded
+
+
+def test_an_output_that_follows_from_the_signature_is_the_callers_own():
+    given = runner(graph([node("Shape", "x", "s"), node("Relu", "x", "y")], "x", "s y"))
+    for _ in range(4):
+        s, y = given.run([tl.tensor([1.0, -2.0])], [])
+        assert (s.tolist(), y.tolist()) == ([2], [1.0, 0.0])
+        s.fill_(9)
+        y.fill_(9)
+
+
+def test_a_model_may_be_part_of_a_plan_at_any_of_its_calls():
+    given = runner(affine())
+    for length in (1, 1, 2, 2):
+        plan = tl.capture(lambda x: given.run([x * 1], [])[0], tl.ones(length, 2))
+        x = tl.tensor([[1.0, -1.0]]).repeat(length, 1)
+        assert plan(x).tolist() == [[3.0, 2.0]] * length
+        assert numbers(given.run([x], [])) == [[[3.0, 2.0]] * length]
