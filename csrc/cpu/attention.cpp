@@ -100,6 +100,7 @@ void reset_softmax(const Problem& p, int64_t rows, Workspace& w) {
     } else {
       with_float(p.mask.dtype, [&]<class T>(T) {
         const T* add = p.mask.ptr<T>() + at;
+        if (step == 1) return add_mask(add + from, s + from, to - from);
         for (int64_t j = from; j < to; ++j) s[j] += mask_log2(to_float(add[j * step]));
       });
     }
@@ -180,8 +181,14 @@ TL_INLINE void attend_tile(const Problem& p, const Unit& u, Workspace& w, int64_
 
 template <int R>
 TL_INLINE void score_packed(const Problem& p, Workspace& w, int64_t r, int64_t begin, int64_t end) {
-  for (int64_t j = begin; j < end; j += kNR)
-    score_panel<R>(w.q + r * p.ldq, p.ldq, w.k + j * p.d, p.d, w.s + j);
+  // Sums and sums of lanes of more rows would not stay in registers.
+  constexpr int kHalf = kLanes > 8 || R < 4 ? R : (R + 1) / 2;
+  for (int64_t j = begin; j < end; j += kNR) {
+    const float* q = w.q + r * p.ldq;
+    score_panel<kHalf>(q, p.ldq, w.k + j * p.d, p.d, w.s + j);
+    if constexpr (kHalf < R)
+      score_panel<R - kHalf>(q + kHalf * p.ldq, p.ldq, w.k + j * p.d, p.d, w.s + kHalf * kKeys + j);
+  }
 }
 
 void tile_packed(const Problem& p, const Unit& u, Workspace& w, int64_t tile, int64_t keys) {

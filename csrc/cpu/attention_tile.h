@@ -40,6 +40,21 @@ TL_INLINE float mask_log2(float x) {
   return a > kEdge && a < __builtin_inff() ? __builtin_copysignf(far, x) : x * kLog2E;
 }
 
+TL_INLINE vf mask_log2(vf x) {
+  constexpr float kLog2E = 1.44269504f, kEdge = 0x1p126f;
+  const vu sign = (vu)x & 0x80000000u;
+  const vf a = (vf)((vu)x ^ sign), far = kEdge * kLog2E + (a - kEdge) * 0.5f;
+  return select((a > kEdge) & (a < __builtin_inff()), (vf)((vu)far | sign), x * kLog2E);
+}
+
+// s[i] += mask_log2(add[i]).
+template <class T>
+TL_INLINE void add_mask(const T* add, float* s, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(s + i, load(s + i) + mask_log2(load(add + i)));
+  for (; i < n; ++i) s[i] += mask_log2(to_float(add[i]));
+}
+
 // --- packing
 // -------------------------------------------------------------------------------------------------------------
 
