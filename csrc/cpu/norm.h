@@ -11,21 +11,11 @@ using Scalar = typename OpMath<T>::Scalar;
 template <class T>
 using Vector = typename OpMath<T>::Vector;
 
-// exp(x) for x <= 0 to 3e-7; zero where the result would be subnormal; NaN stays NaN. Shorter than
-// exp: nothing can overflow, so 2^n is one shift.
+// exp(x) for x <= 0 to 3e-7; zero from -88 on, where 2^n has no exponent left; NaN stays NaN.
 TL_INLINE vf exp_negative(vf x) {
-  const vf shifted = fma(x, splat(1.44269504f), splat(12582912.f));  // 1.5 * 2^23 + n
-  const vf n = shifted - 12582912.f;
-  vf r = fma(n, splat(-0.693359375f), x);  // x - n * ln 2, ln 2 in two parts
-  r = fma(n, splat(2.12194440e-4f), r);
-  vf p = splat(8.3124303551e-3f);  // our own fit, least maximum of the relative error: 1.1e-7
-  p = fma(p, r, splat(4.1890987448e-2f));
-  p = fma(p, r, splat(1.6667118169e-1f));
-  p = fma(p, r, splat(4.9999225850e-1f));
-  p = fma(p, r, splat(1.f));
-  p = fma(p, r, splat(1.f));
-  const vf y = select(x < -87.f, vf{}, (vf)((vu)p + ((vu)shifted << 23)));
-  return select(x == x, y, x);
+  vi n;
+  const vf p = expm1_short(split_exponent<127>(max(splat(-88.f), x), &n)), scale = (vf)(n << 23);
+  return fma(p, scale, scale);
 }
 TL_INLINE vd exp_negative(vd x) {
   for (int i = 0; i < kLanes64; ++i) x[i] = __builtin_exp(x[i]);

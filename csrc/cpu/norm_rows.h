@@ -61,6 +61,10 @@ template <class T>
 TL_INLINE typename OpMath<T>::Vector load_or(const T* p, int64_t n,
                                              typename OpMath<T>::Scalar fill) {
   auto v = splat(fill);
+  if constexpr (__is_same(T, float) && kLanes >= 8) {
+    const vi there = lanes_between(0, n);
+    return blend(there, load_masked(p, there), v);
+  }
   for (int64_t i = 0; i < n; ++i) v[i] = to_opmath(p[i]);
   return v;
 }

@@ -54,7 +54,7 @@ TL_INLINE void softmax_row(const T* x, T* out, Scalar<T>* spare, int64_t n) {
     const int64_t k = n - i < w ? n - i : w;
     const auto p = exp_negative(load_or(x + i, k, -kInfinity<W>) - top);
     store_first(spare + i, p, k);
-    for (int64_t j = 0; j < k; ++j) b[j] += p[j];
+    b += p;  // what fills up is 0, or NaN like all of its row
   }
   const W scale = 1 / sum(a + b);
   vectors(n, W(0), [&](int64_t j, auto get, auto put) { put(out + j, get(spare + j) * scale); });

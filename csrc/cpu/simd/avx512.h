@@ -50,6 +50,10 @@ TL_INLINE i32x16 round_to_int(f32x16 x) { return (i32x16)_mm512_cvtps_epi32((__m
 TL_INLINE f32x16 between(f32x16 x, float low, float high) {
   return (f32x16)_mm512_min_ps(_mm512_set1_ps(high), _mm512_max_ps(_mm512_set1_ps(low), (__m512)x));
 }
+TL_INLINE float max_lane(f32x16 v) {
+  const __m512d x = (__m512d)v;
+  return max_lane(max((f32x8)_mm512_castpd512_pd256(x), (f32x8)_mm512_extractf64x4_pd(x, 1)));
+}
 TL_INLINE float sum(f32x16 v) {
   const __m512d x = (__m512d)v;
   return sum((f32x8)_mm512_castpd512_pd256(x) + (f32x8)_mm512_extractf64x4_pd(x, 1));

@@ -195,6 +195,12 @@ TL_INLINE float sum(V v) {
   }
 }
 template <SimdVector V>
+TL_INLINE float max_lane(V v) {
+  float m = v[0];
+  for (int i = 1; i < kLanesOf<V>; ++i) m = v[i] > m ? v[i] : m;
+  return m;
+}
+template <SimdVector V>
 TL_INLINE float least_lane(V v) {
   float m = v[0];
   for (int i = 1; i < kLanesOf<V>; ++i) m = v[i] < m ? v[i] : m;

@@ -12,19 +12,31 @@ TL_INLINE vf each_lane(vf x, F f) {
   return x;
 }
 
-// exp(r) - 1 for |r| <= ln(2) / 2, and x as n ln(2) + r.
+// exp(r) - 1 for |r| <= ln(2) / 2. Pairs of terms rather than one after the other: as many
+// operations, half the wait.
 TL_INLINE vf expm1_near(vf r) {
-  vf p = splat(1.9875691500e-4f);
-  p = fma(p, r, splat(1.3981999507e-3f));
-  p = fma(p, r, splat(8.3334519073e-3f));
-  p = fma(p, r, splat(4.1665795894e-2f));
-  p = fma(p, r, splat(1.6666665459e-1f));
-  p = fma(p, r, splat(5.0000001201e-1f));
-  return fma(p, r * r, r);
+  const vf z = r * r;
+  const vf low = fma(splat(1.6666665459e-1f), r, splat(5.0000001201e-1f));
+  const vf middle = fma(splat(8.3334519073e-3f), r, splat(4.1665795894e-2f));
+  const vf high = fma(splat(1.9875691500e-4f), r, splat(1.3981999507e-3f));
+  return fma(fma(fma(high, z, middle), z, low), z, r);
 }
+// The same to 1.1e-7 of exp(r), our own fit (least maximum of the relative error).
+TL_INLINE vf expm1_short(vf r) {
+  const vf z = r * r;
+  const vf low = fma(splat(1.6667118169e-1f), r, splat(4.9999225850e-1f));
+  const vf high = fma(splat(8.3124303551e-3f), r, splat(4.1890987448e-2f));
+  return fma(fma(high, z, low), z, r);
+}
+// x as n ln(2) + r; the lowest 9 bits of *n are n + bias. A sum with 1.5 * 2^23 rounds, and leaves
+// the integer in its bits. One step takes ln(2) as one float: r is out by up to 2e-9 n.
+template <int kBias, int kSteps = 2>
 TL_INLINE vf split_exponent(vf x, vi* n) {
-  vf turns = round_small(x * 1.44269504088896341f);
-  *n = to_vi(turns);
+  constexpr float kRound = 12582912.f + kBias;
+  const vf sum = fma(x, splat(1.44269504088896341f), splat(kRound));
+  const vf turns = sum - kRound;
+  *n = (vi)sum;
+  if constexpr (kSteps == 1) return fma(turns, splat(-0.693147180559945309f), x);
   return fma(turns, splat(2.12194440e-4f), fma(turns, splat(-0.693359375f), x));
 }
 
@@ -32,16 +44,30 @@ TL_INLINE vf exp(vf x) {
   // Clamped so that 2^n is built in two halves: no overflow on the way, subnormals right. NaN
   // comes through.
   vi n;
-  vf p = expm1_near(split_exponent(between(x, -104.f, 89.f), &n)) + 1.f;
-  vi half = n >> 1;
-  return p * (vf)((half + 127) << 23) * (vf)((n - half + 127) << 23);
+  const vf p = expm1_near(split_exponent<254>(between(x, -104.f, 89.f), &n));
+  const vi half = n >> 1;
+  const vf first = (vf)(half << 23);
+  return fma(p, first, first) * (vf)((n - half) << 23);
 }
 // For x in [-87, 0].
 TL_INLINE vf exp_inside(vf x) {
   vi n;
-  vf p = expm1_near(split_exponent(x, &n));
-  vf scale = (vf)((n + 127) << 23);
+  const vf p = expm1_near(split_exponent<127>(x, &n)), scale = (vf)(n << 23);
   return fma(p, scale, scale);
+}
+// exp(x) - 1 for x in [-87, 87] where it need be no nearer than float is to 1.
+TL_INLINE vf expm1_inside(vf x) {
+  vi n;
+  const vf p = expm1_near(split_exponent<127, 1>(x, &n)), scale = (vf)(n << 23);
+  return fma(p, scale, scale - 1.f);
+}
+// a / (1 + exp(x)): sigmoid and its kin. Half the exponential is taken: it is finite as far as
+// the clamp, and twice it infinite there.
+TL_INLINE vf over_one_plus_exp(vf a, vf x) {
+  vi n;
+  const vf p = expm1_short(split_exponent<126>(between(x, -80.f, 89.f), &n));
+  const vf scale = (vf)(n << 23), half = fma(p, scale, scale);
+  return a / (half + half + 1.f);
 }
 
 TL_INLINE vf log(vf x) {
@@ -75,64 +101,54 @@ TL_INLINE vf log(vf x) {
 }
 
 TL_INLINE vf tanh(vf x) {
-  // Odd polynomial where exp would cancel, (1 - e) / (1 + e) with e = exp(-2|x|) elsewhere.
-  // Coefficients: Cephes.
-  vf a = abs(x), z = x * x;
-  vf p = splat(-5.70498872745e-3f);
-  p = fma(p, z, splat(2.06390887954e-2f));
-  p = fma(p, z, splat(-5.37397155531e-2f));
-  p = fma(p, z, splat(1.33314422036e-1f));
-  p = fma(p, z, splat(-3.33332819422e-1f));
-  vf small = fma(p * z, x, x);
-  vf e = exp_inside(between(a, 0.f, 10.f) * -2.f);
-  vf big = (1.f - e) / (1.f + e);
-  big = (vf)((vi)big | ((vi)x & static_cast<int32_t>(0x80000000)));
-  return blend(a < 0.625f, small, big);
+  // An odd function over an even one, our own fit (2e-8 of the result) up to where float's tanh is
+  // 1. Dividing once costs less than a polynomial that reaches as far, or exp.
+  const vf a = between(x, -9.1f, 9.1f), z = a * a;
+  vf p = fma(splat(1.3402028961e-08f), z, splat(2.0648528109e-05f));
+  vf q = fma(splat(7.7974797384e-07f), z, splat(3.2897766139e-04f));
+  p = fma(p, z, splat(3.4982261905e-03f));
+  q = fma(q, z, splat(2.5887281212e-02f));
+  p = fma(p, z, splat(1.3383333244e-01f));
+  q = fma(q, z, splat(4.6716654610e-01f));
+  p = fma(p, z, splat(1.f)) * a;
+  q = fma(q, z, splat(1.f));
+  return between(p / q, -1.f, 1.f);
 }
 
-TL_INLINE vf sigmoid(vf x) { return 1.f / (1.f + exp(-x)); }
+TL_INLINE vf sigmoid(vf x) { return over_one_plus_exp(splat(1.f), -x); }
 
 TL_INLINE vf copy_sign(vf x, vf sign) {
   return (vf)(((vi)x & 0x7fffffff) | ((vi)sign & static_cast<int32_t>(0x80000000)));
 }
 
 TL_INLINE vf erf(vf x) {
-  // Up to 1 an odd polynomial; above, 1 - exp(q(|x|)) with q fitted to log(erfc) up to 4, where
-  // float's erf is 1. Both fits are our own (least maximum of the relative error).
-  vf a = abs(x), z = x * x;
-  vf p = splat(-5.6314220001e-04f);
-  p = fma(p, z, splat(4.9175513728e-03f));
-  p = fma(p, z, splat(-2.6711311264e-02f));
-  p = fma(p, z, splat(1.1280180110e-01f));
-  p = fma(p, z, splat(-3.7612326186e-01f));
-  p = fma(p, z, splat(1.1283791225e+00f)) * x;
-  vf t = between(a, 1.f, 4.f);
-  vf q = splat(-2.1697589407e-05f);
-  q = fma(q, t, splat(4.4147232679e-04f));
-  q = fma(q, t, splat(-4.2052829659e-03f));
-  q = fma(q, t, splat(2.5210334414e-02f));
-  q = fma(q, t, splat(-1.0842209025e-01f));
-  q = fma(q, t, splat(-6.3321640637e-01f));
-  q = fma(q, t, splat(-1.1295803062e+00f));
-  q = fma(q, t, splat(1.8846660737e-04f));
-  return blend(a < 1.f, p, copy_sign(1.f - exp_inside(q), x));
+  // 1 - exp(a q(a)) with a = |x| and a q(a) fitted to log(erfc) up to 4, where float's erf is 1.
+  // What q is out by counts in erf at most as much, so one fit (our own, 4e-9 of the result) is
+  // good from 0 on.
+  const vf a = min(splat(4.f), abs(x)), z = a * a;
+  const vf q0 = fma(splat(-6.3661938197e-01f), a, splat(-1.1283791716e+00f));
+  const vf q2 = fma(splat(1.9153063882e-02f), a, splat(-1.0277783050e-01f));
+  const vf q4 = fma(splat(-1.6670274479e-03f), a, splat(1.6039607812e-04f));
+  const vf q6 = fma(splat(-1.1764126253e-04f), a, splat(6.3283683511e-04f));
+  const vf high = fma(fma(splat(9.2562638708e-06f), z, q6), z, q4);
+  const vf q = fma(high, z * z, fma(q2, z, q0));
+  return copy_sign(expm1_inside(q * a), x);
 }
 
 // x Phi(x) as max(x, 0) - a erfc(a / sqrt(2)) / 2 with a = |x|; the logarithm of erfc is a
 // polynomial without a constant, our own fit of the least absolute error (2.5e-7 of the result, as
 // little relative to a positive one). Beyond 10 the rest is 0 to floats.
 TL_INLINE vf gelu(vf x) {
-  const vf a = between(abs(x), 0.f, 10.f);
-  vf q = splat(-1.3183761211621459e-06f);
-  q = fma(q, a, splat(1.9447099475655705e-05f));
-  q = fma(q, a, splat(-9.112758561968803e-05f));
-  q = fma(q, a, splat(-1.8859628285205215e-04f));
-  q = fma(q, a, splat(5.022155120968819e-03f));
-  q = fma(q, a, splat(-3.6478690803050995e-02f));
-  q = fma(q, a, splat(-3.1826692819595337e-01f));
-  q = fma(q, a, splat(-7.978893518447876e-01f));
+  const vf a = min(splat(10.f), abs(x)), z = a * a;
+  const vf q0 = fma(splat(-3.1826692819595337e-01f), a, splat(-7.978893518447876e-01f));
+  const vf q2 = fma(splat(5.022155120968819e-03f), a, splat(-3.6478690803050995e-02f));
+  const vf q4 = fma(splat(-9.112758561968803e-05f), a, splat(-1.8859628285205215e-04f));
+  const vf q6 = fma(splat(-1.3183761211621459e-06f), a, splat(1.9447099475655705e-05f));
+  const vf q = fma(fma(q6, z, q4), z * z, fma(q2, z, q0));
+  vi n;
+  const vf p = expm1_short(split_exponent<127, 1>(q * a, &n)), scale = (vf)(n << 23);
   // x - x: 0, but NaN for -inf, as -inf times 0 is.
-  return fma(a * -0.5f, exp_inside(q * a), blend(x < 0, x - x, x));
+  return fma(a * -0.5f, fma(p, scale, scale), blend(x < 0, x - x, x));
 }
 
 // The derivative of gelu, Phi(x) + x phi(x), which is h(|x|) on the left and 1 - h(|x|) on the
@@ -202,12 +218,12 @@ TL_INLINE vf log1p(vf x) {
 TL_INLINE vf expm1(vf x) {
   // As exp, but 1 is taken from the power of two before the polynomial is added.
   vi n;
-  vf p = expm1_near(split_exponent(between(x, -20.f, 89.f), &n));
+  vf p = expm1_near(split_exponent<254>(between(x, -20.f, 89.f), &n));
   vi half = n >> 1;
-  vf first = (vf)((half + 127) << 23), second = (vf)((n - half + 127) << 23);
+  vf first = (vf)(half << 23), second = (vf)((n - half) << 23);
   vf scale = first * second;
   // 2^128 itself is no float: its two halves are applied one after the other.
-  vf y = select(n > 126, (p + 1.f) * first * second, fma(p, scale, scale - 1.f));
+  vf y = select(x > 87.f, fma(p, first, first) * second, fma(p, scale, scale - 1.f));
   return select(x == 0, x, y);
 }
 TL_INLINE vf exp2(vf x) {
@@ -259,6 +275,7 @@ TL_INLINE double gelu_slope(double x) {
   return 0.5 * (1 + erf(x * 0.70710678118654752440)) +
          x * exp(x * x * -0.5) * 0.39894228040143267794;
 }
+TL_INLINE double over_one_plus_exp(double a, double x) { return a / (1 + exp(x)); }
 TL_INLINE double gelu(double x) { return 0.5 * x * (1 + erf(x * 0.70710678118654752440)); }
 TL_INLINE double pow(double a, double b) { return __builtin_pow(a, b); }
 

@@ -95,12 +95,6 @@ TL_INLINE vf abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 TL_INLINE vf to_vf(vi x) { return __builtin_convertvector(x, vf); }
 TL_INLINE vi to_vi(vf x) { return __builtin_convertvector(x, vi); }  // truncates
 
-TL_INLINE float max_lane(vf v) {
-  float m = v[0];
-  for (int i = 1; i < kLanes; ++i) m = v[i] > m ? v[i] : m;
-  return m;
-}
-
 // Lanes [low, high) of a vector.
 TL_INLINE vi lanes_between(int64_t low, int64_t high) {
   vi at;
