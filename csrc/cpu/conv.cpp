@@ -349,8 +349,12 @@ const char* conv_weight_grad_entry(const Arg* args, int) {
 
 }  // namespace
 
+void register_conv_last(KernelTable& t);
 void register_conv(KernelTable& t);
 void register_conv(KernelTable& t) {
+#ifndef TL_BELOW
+  register_conv_last(t);
+#endif
 #define TL_CONV_NUMBERS " sz:i sy:i sx:i oz:i oy:i ox:i dz:i dy:i dx:i groups:i"
   t.add("conv", "out:out x:in weight:in bias:in?" TL_CONV_NUMBERS, conv);
   t.add("conv_act", "out:out x:in weight:in bias:in? residual:in? act:i" TL_CONV_NUMBERS, conv_act);

@@ -33,6 +33,7 @@ CONTIGUOUS = {
     "layer_norm_backward",  # their gradients always are
     "best_boxes",
     "conv_int8",
+    "conv_last",
     "int8_columns",
     "int8_rows",
     "matmul_int8",

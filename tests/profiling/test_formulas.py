@@ -24,7 +24,7 @@ def test_formulas_are_of_kernels_that_there_are():
 def test_what_multiplies_has_a_formula():
     begins = ("linear", "matmul", "conv", "attention", "vecdot")
     products = {name for name in dict(_native.kernel_names()) if name.startswith(begins)}
-    assert products - FLOPS.keys() == {"linear_scan"}
+    assert products - FLOPS.keys() == {"linear_scan", "conv_last_weight"}
 
 
 def test_linear():
@@ -41,6 +41,14 @@ def test_matmul_of_batches_and_of_what_is_repeated():
     row = tl.ones(1, 7).expand(6, 7)
     work = only(lambda: row.contiguous(), "copy")
     assert (work.flops, work.bytes) == (None, 4 * (7 + 42))
+
+
+def test_convolution_of_a_packed_weight():
+    out, x, weight = tl.zeros(1, 24, 1, 1), tl.ones(1, 8, 3, 3), tl.ones(2, 72, 16)
+    arrays = [t._array for t in (out, x, weight)]
+    numbers = (1, 1, 0, 0, 1, 1, 3, 3)
+    work = only(lambda: _native.call("conv_last", *arrays, None, None, 0, *numbers), "conv_last")
+    assert work.flops == 2 * 24 * 8 * 9
 
 
 def test_convolution_of_groups():
