@@ -12,22 +12,31 @@ namespace {
 // tiles of a row reads is a contiguous line. `lines`: a padded row for each thread.
 void lay_out_tiles(const Conv& v, const Tiles& t, float* to, float* lines, int64_t pitch) {
   const View& x = v.x;
-  const int64_t all = x.shape[0] * x.shape[1], rows = t.out * t.high + 2;
-  const int64_t low = min64(max64(0, -v.offset[2]), t.line);
-  const int64_t high = max64(low, min64(t.line, x.shape[4] - v.offset[2]));
+  const Grids grids(v);
+  const int64_t step = grids.along, width = x.shape[4];
+  auto columns = [&](int64_t n) { return step == 1 ? n : ceil_div(n, step); };
+  const int64_t all = grids.images(v) * x.shape[1], rows = t.out * t.high + 2;
   parallel_for(all * rows, 1 + 8192 / t.line, [&](int64_t begin, int64_t end, int worker) {
     float* padded = lines + worker * pitch;
     memset(padded, 0, pitch * sizeof(float));
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t y = i % rows + v.offset[1], c = i / rows % x.shape[1],
-                    n = i / rows / x.shape[1];
+      const int64_t c = i / rows % x.shape[1];
+      int64_t y, left;
+      const int64_t n = grids.image(i / rows / x.shape[1], &y, &left);
+      y += i % rows * grids.down + v.offset[1], left += v.offset[2];
       if (y < 0 || y >= x.shape[3]) {
         memset(to + i * t.line, 0, t.line * sizeof(float));
         continue;
       }
-      const int64_t from = n * x.strides[0] + c * x.strides[1] + y * x.strides[3];
-      copy_line<float>(x, from + (low + v.offset[2]) * x.strides[4], x.strides[4], high - low,
-                       padded + low);
+      const int64_t low = left < 0 ? min64(columns(-left), t.line) : 0;
+      const int64_t high = max64(low, left < width ? min64(t.line, columns(width - left)) : 0);
+      // Lines of grids differ in where they begin and end; more of the line before than this one
+      // covers would stay.
+      if (step > 1) memset(padded, 0, t.line * sizeof(float));
+      copy_line<float>(x,
+                       n * x.strides[0] + c * x.strides[1] + y * x.strides[3] +
+                           (left + low * step) * x.strides[4],
+                       step * x.strides[4], high - low, padded + low);
       (t.out == 4 ? part_phases<4> : part_phases<2>)(padded, t.phase, to + i * t.line);
     }
   });
@@ -158,7 +167,8 @@ void write_panel(const Conv& v, const Tiles& t, const float* m, int64_t step, in
     else
       transform_back<2>(m + lane, step, image + 2 * lane);
   }
-  const bool activated = activates_tile(v);
+  // Only lines in one piece get more than sums at once.
+  const bool activated = activates_tile(v) && v.dilation[2] == 1;
   if (activated) {
     add_to_line(image, t.out * t.out * kTiles, bias);
     activate(v, image, t.out * t.out * kTiles);
@@ -166,14 +176,16 @@ void write_panel(const Conv& v, const Tiles& t, const float* m, int64_t step, in
   const View& out = v.out;
   for (int s = 0; s < spans.made; ++s) {
     const Span& span = spans.at[s];
-    const int64_t at = span.n * out.strides[0] + row * out.strides[1] +
-                       t.out * (span.y * out.strides[3] + span.x * out.strides[4]);
-    const int64_t width = min64(t.out * span.count, out.shape[4] - t.out * span.x);
-    const int64_t lines = min64(t.out, out.shape[3] - t.out * span.y);
-    for (int64_t i = 0; i < lines; ++i) {
+    const int64_t at = span.at + row * out.strides[1], step = v.dilation[1] * out.strides[3];
+    for (int64_t i = 0; i < span.lines; ++i) {
       const float* from = image + t.out * (i * kTiles + span.lane);
-      write_results<float>(v, at + i * out.strides[3], width, from, activated ? -0.0f : bias);
-      if (!activated) activate(v, out.ptr<float>() + at + i * out.strides[3], width);
+      if (v.dilation[2] > 1) {
+        write_line<float>(out, at + i * step, v.dilation[2] * out.strides[4], span.width, from,
+                          bias);
+        continue;
+      }
+      write_results<float>(v, at + i * step, span.width, from, activated ? -0.0f : bias);
+      if (!activated) activate(v, out.ptr<float>() + at + i * step, span.width);
     }
   }
 }
@@ -221,7 +233,7 @@ const char* run(const Conv& v) {
   const size_t own = (tiles_size + product_size + 32) * sizeof(float);
   Scratch memory(own * num_threads()),
       u_memory(v.transformed ? 64 : 16 * size * sizeof(float) + 64),
-      laid_memory((v.x.shape[0] * v.x.shape[1] * t.plane + num_threads() * pitch + 32) *
+      laid_memory((Grids(v).images(v) * v.x.shape[1] * t.plane + num_threads() * pitch + 32) *
                   sizeof(float)),
       weight_memory(v.transformed ? 64 : plain_bytes<float>(v.weight));
   if (!memory.as<char>() || !u_memory.as<char>() || !laid_memory.as<char>() ||
@@ -249,7 +261,7 @@ const char* run(const Conv& v) {
       for (int64_t p = 0; p < panels; ++p) {
         const int64_t first = (panel0 + p) * kTiles;
         used[p] = min64(kTiles, total - first);
-        spans[p].cut(t, first, total);
+        spans[p].cut(v, t, first, total);
         (t.out == 4 ? transform_input<4> : transform_input<2>)(t, laid, v.x.shape[1],
                                                                group * t.channels, spans[p],
                                                                used[p], tiles + p * panel, step);
@@ -280,6 +292,21 @@ const char* run(const Conv& v) {
   return nullptr;
 }
 
+// act(out + residual) in place.
+void end_results(const Conv& v) {
+  if (!v.residual && !v.clamped && !v.act) return;
+  constexpr int64_t kPiece = 4096;
+  float* out = v.out.ptr<float>();
+  const int64_t size = v.out.size();
+  parallel_for(ceil_div(size, kPiece), 4, [&](int64_t begin, int64_t end, int) {
+    for (int64_t at = begin * kPiece; at < min64(end * kPiece, size); at += kPiece) {
+      const int64_t n = min64(kPiece, size - at);
+      write_clamped(v, at, n, out + at, -0.0f);
+      activate(v, out + at, n);
+    }
+  });
+}
+
 }  // namespace
 
 bool winograd_computes(const Conv& v) {
@@ -288,13 +315,13 @@ bool winograd_computes(const Conv& v) {
       v.weight.shape[3] != 3 || v.weight.shape[4] != 3 || v.x.shape[2] != 1 || v.offset[0] != 0)
     return false;
   for (int i = 1; i < 3; ++i) {
-    if (v.stride[i] != 1 || v.dilation[i] != 1 || v.out.shape[2 + i] < 3) return false;
+    if (v.stride[i] != 1 || v.out.shape[2 + i] / v.dilation[i] < 3) return false;
   }
   return true;
 }
 
 bool winograd_fits(const Conv& v) {
-  if (!winograd_computes(v)) return false;
+  if (!winograd_computes(v) || v.dilation[1] != 1 || v.dilation[2] != 1) return false;
   // Transforming the weights and tiles must be worth it.
   const Tiles t(v, 2);
   return t.channels >= 24 && t.out_channels >= 24 && t.count(v) >= 40;
@@ -303,7 +330,9 @@ bool winograd_fits(const Conv& v) {
 const char* winograd(const Conv& v) {
   if (v.transformed && v.transformed_rows != v.groups * rows_of_strips(v.out_channels()))
     return "conv_transformed: expected rows in strips";
-  return run<kLanes>(v);
+  const char* error = run<kLanes>(v);
+  if (!error && v.dilation[2] > 1) end_results(v);
+  return error;
 }
 
 const char* winograd_weight(const Arg* args, int) {

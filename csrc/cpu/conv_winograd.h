@@ -12,42 +12,71 @@ namespace tl::TL_ISA {
 
 inline constexpr int kTiles = kPanelColumns<float>;  // of one panel
 
+// A kernel dilated by d along an axis is the kernel itself on each of d grids, of every d-th
+// element of that axis. Grids count as images.
+struct Grids {
+  int64_t down, along;
+
+  explicit Grids(const Conv& v) : down(v.dilation[1]), along(v.dilation[2]) {}
+  int64_t images(const Conv& v) const { return v.batch() * down * along; }
+  // The n-th image, and its first row and column.
+  TL_INLINE int64_t image(int64_t n, int64_t* y, int64_t* x) const {
+    *y = *x = 0;
+    if (down * along == 1) return n;
+    *x = n % along, n /= along;
+    *y = n % down;
+    return n / down;
+  }
+};
+
 struct Tiles {
   int64_t out;         // results along a side of a tile
-  int64_t high, wide;  // tiles of one image
+  int64_t high, wide;  // tiles of one image, or grid
   int64_t channels, out_channels, groups;
   int64_t phase, line, plane;  // of the input laid out: elements of a phase, a row, a channel
 
   Tiles(const Conv& v, int side)
       : out(side),
-        high(ceil_div(v.out.shape[3], out)),
-        wide(ceil_div(v.out.shape[4], out)),
+        high(ceil_div(ceil_div(v.out.shape[3], v.dilation[1]), out)),
+        wide(ceil_div(ceil_div(v.out.shape[4], v.dilation[2]), out)),
         channels(v.channels()),
         out_channels(v.out_channels()),
         groups(v.groups),
         phase(wide + 1),
         line(out * phase),
         plane((out * high + 2) * line) {}
-  int64_t count(const Conv& v) const { return v.batch() * high * wide; }
+  int64_t count(const Conv& v) const { return Grids(v).images(v) * high * wide; }
 };
 
 // Tiles of one row of an image in the lanes of a panel.
 struct Span {
   int64_t n, y, x;  // of the first tile
   int lane, count;
+  int64_t at, lines, width;  // of its results: where they begin, and how many there are
 };
 
 struct Spans {
   int made = 0;
   Span at[kTiles];
 
-  void cut(const Tiles& t, int64_t first, int64_t total) {
+  void cut(const Conv& v, const Tiles& t, int64_t first, int64_t total) {
+    const Grids grids(v);
     const int count = static_cast<int>(min64(kTiles, total - first));
     int64_t x = first % t.wide, y = first / t.wide % t.high, n = first / t.wide / t.high;
     made = 0;
     for (int lane = 0; lane < count; ++made) {
       const int here = static_cast<int>(min64(count - lane, t.wide - x));
-      at[made] = {n, y, x, lane, here};
+      int64_t y0, x0;
+      const int64_t image = grids.image(n, &y0, &x0);
+      y0 += y * t.out * grids.down, x0 += x * t.out * grids.along;
+      at[made] = {n,
+                  y,
+                  x,
+                  lane,
+                  here,
+                  image * v.out.strides[0] + y0 * v.out.strides[3] + x0 * v.out.strides[4],
+                  min64(t.out, ceil_div(v.out.shape[3] - y0, grids.down)),
+                  min64(t.out * here, ceil_div(v.out.shape[4] - x0, grids.along))};
       lane += here;
       x = 0;
       if (++y == t.high) {

@@ -47,6 +47,34 @@ def test_a_transformed_kernel_gives_the_same(batch, groups, size, threads):
         tl.set_num_threads(before)
 
 
+@pytest.mark.parametrize("act", ["relu", "relu6", "gelu", "none"])
+@pytest.mark.parametrize(
+    ("dilation", "padding", "size"),
+    [
+        ((2, 1), 1, (26, 17)),
+        ((1, 3), (1, 3), (12, 31)),
+        ((2, 2), 2, (20, 19)),
+        ((4, 3), (0, 7), (40, 35)),
+        ((2, 5), (9, 1), (11, 44)),
+    ],
+    ids=str,
+)
+def test_a_dilated_kernel_gives_the_same(dilation, padding, size, act):
+    weight, bias = draw(32, 24, 3, 3), draw(32, seed=0.7)
+    end = {"none": lambda x: x}.get(act) or getattr(F, act)
+
+    def fn(x, *more):
+        made = F.conv2d(x, weight, bias, padding=padding, dilation=dilation)
+        return end(sum(more, made))
+
+    shape = fn(draw(2, 24, *size)).shape
+    for more in [(), (shape,)]:
+        given = [draw(2, 24, *size), *(draw(*s) for s in more)]
+        plan = capture(fn, *given, weight=weight)
+        assert calls(plan) == ["winograd_weight", "conv_transformed"]
+        assert_near(plan(*given), fn(*given))
+
+
 @pytest.mark.parametrize(("size", "products", "most"), [(7, 16, 3e-6), (28, 36, 1e-5)])
 def test_how_far_a_result_is_from_the_exact_one(size, products, most):
     weight, x = draw(64, 256, 3, 3), draw(1, 256, size, size, seed=0.4)

@@ -3,7 +3,8 @@
 A transformed kernel takes 16/9 of the memory of the plain one for tiles of 2 × 2 results, 4 times
 as much for tiles of 4 × 4. With it at hand the way pays for smaller images, too, where the
 convolution itself would take products: there results differ in their last bits, with tiles of 4 × 4
-by some 2e-6 of the largest element (3.5 times as much as with tiles of 2 × 2).
+by some 2e-6 of the largest element (3.5 times as much as with tiles of 2 × 2). Of a dilated kernel
+each grid of every d-th row and column has tiles of its own.
 """
 
 from __future__ import annotations
@@ -69,18 +70,21 @@ def _tile(graph: Graph, args: list[Any]) -> int:
     if any(v.dtype != f32.code or len(v.shape) != 4 for v in (out, x, weight)):
         return 0
     sz, sy, sx, oz, _, _, dz, dy, dx, groups = args[_NUMBERS:]
-    if weight.shape[2:] != (3, 3) or (sz, sy, sx, oz, dz, dy, dx) != (1, 1, 1, 0, 1, 1, 1):
+    if weight.shape[2:] != (3, 3) or (sz, sy, sx, oz, dz) != (1, 1, 1, 0, 1):
         return 0
     rows, channels = weight.shape[0] // groups, weight.shape[1]
     batch, _, high, wide = out.shape
-    if not out.contiguous or min(rows, channels) < _FEWEST or min(high, wide) < 3 or out.size == 0:
+    if not out.contiguous or min(rows, channels) < _FEWEST or out.size == 0:
+        return 0
+    if min(high // dy, wide // dx) < 3:
         return 0
 
     def cost(elements: int, columns: int) -> int:
         return elements * (-(-columns // _LANES) + _READING)
 
     def cost_of(side: int) -> int:
-        return cost((side + 2) ** 2, batch * -(-high // side) * -(-wide // side))
+        tiles = [d * -(-length // (d * side)) for d, length in ((dy, high), (dx, wide))]
+        return cost((side + 2) ** 2, batch * tiles[0] * tiles[1])
 
     best = min((2, 4), key=cost_of)
     return best if cost_of(best) < 0.8 * cost(9, batch * high * wide) else 0
