@@ -326,6 +326,7 @@ const char* conv_input_grad(const Arg* args, int) {
       fill<T>(v.x, bias);
       return nullptr;
     }
+    if (__is_same(T, float) && transposed_fits(v)) return transposed(v, bias);
     return input_grad<T>(v, bias);
   });
 }

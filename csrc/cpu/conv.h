@@ -384,6 +384,9 @@ bool winograd_computes(const Conv& v);  // whether it can, at whatever cost
 const char* winograd(const Conv& v);
 // out (16 or 36, rows in strips, channels) of a weight (rows, channels, 3, 3).
 const char* winograd_weight(const Arg* args, int);
+// v.x (written) from v.out (read), for strides: the transposed convolution.
+bool transposed_fits(const Conv& v);
+const char* transposed(const Conv& v, const View* bias);
 // v.weight (written) from v.out (the gradient, read) and v.x.
 const char* conv_weight_grad(const Conv& v);
 

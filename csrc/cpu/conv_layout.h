@@ -71,6 +71,18 @@ TL_INLINE vf deinterleave(vf a, vf b, std::integer_sequence<int, kLane...>) {
   return __builtin_shufflevector(a, b, (2 * kLane + kFirst)...);
 }
 
+// The lanes of two vectors in turns: 2 · kLanes floats.
+TL_INLINE void interleave(vf even, vf odd, float* to) {
+  constexpr int kEights = ceil_div(kLanes, 8);
+  f32x8 a[kEights] = {}, b[kEights] = {};
+  memcpy(a, &even, sizeof even);
+  memcpy(b, &odd, sizeof odd);
+  for (int i = 0; i < kEights; ++i, to += 16) {
+    store_at(to, __builtin_shufflevector(a[i], b[i], 0, 8, 1, 9, 2, 10, 3, 11));
+    store_at(to + 8, __builtin_shufflevector(a[i], b[i], 4, 12, 5, 13, 6, 14, 7, 15));
+  }
+}
+
 // The elements 0, 2, … of a line to one line and 1, 3, … to another, even ones at least as many as
 // odd ones; the rest of the last vector becomes 0. Lines of one length share the masks of their
 // ends.

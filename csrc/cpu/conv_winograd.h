@@ -189,18 +189,6 @@ TL_INLINE void transform_tiles(const float* d, float* to, int64_t step) {
   }
 }
 
-// Even and odd lanes of tiles as neighbouring outputs.
-TL_INLINE void interleave(vf even, vf odd, float* to) {
-  constexpr int kEights = ceil_div(kLanes, 8);
-  f32x8 a[kEights] = {}, b[kEights] = {};
-  memcpy(a, &even, sizeof even);
-  memcpy(b, &odd, sizeof odd);
-  for (int i = 0; i < kEights; ++i, to += 16) {
-    store_at(to, __builtin_shufflevector(a[i], b[i], 0, 8, 1, 9, 2, 10, 3, 11));
-    store_at(to + 8, __builtin_shufflevector(a[i], b[i], 4, 12, 5, 13, 6, 14, 7, 15));
-  }
-}
-
 // The results of the tiles in the lanes, of one row of the image.
 TL_INLINE void spread(const vf (&line)[2], float* to) { interleave(line[0], line[1], to); }
 TL_INLINE void spread(const vf (&line)[4], float* to) {

@@ -22,6 +22,14 @@ LARGE = {
     "skipped rows": (2, 24, 40, (1, 1), (3, 2), (0, 0), (1, 1), 1, (20, 21)),
     "wide kernel": (1, 3, 16, (7, 7), (2, 2), (3, 3), (1, 1), 1, (60, 61)),
     "dilated": (1, 20, 20, (3, 3), (2, 3), (4, 4), (3, 2), 1, (30, 30)),
+    "phases": (2, 13, 24, (2, 2), (2, 2), (0, 0), (1, 1), 1, (30, 46)),
+    "phases of one channel": (1, 1, 24, (2, 2), (2, 2), (0, 0), (1, 1), 1, (31, 33)),
+    "phases and taps": (2, 26, 40, (4, 4), (2, 2), (1, 1), (1, 1), 2, (33, 50)),
+    "phases of unlike taps": (1, 14, 18, (5, 3), (3, 2), (2, 1), (1, 1), 1, (32, 41)),
+    "phases of a line": (2, 20, 16, (1, 16), (1, 8), (0, 4), (1, 1), 1, (1, 311)),
+    "phases of a long line": (1, 9, 8, (1, 7), (1, 3), (0, 0), (1, 1), 1, (1, 2003)),
+    "phases of rows": (1, 10, 12, (6, 1), (2, 1), (7, 0), (1, 1), 1, (28, 30)),
+    "phases far inside": (1, 6, 8, (4, 5), (4, 4), (9, 6), (1, 1), 1, (21, 26)),
     "depthwise": (2, 12, 12, (3, 3), (1, 1), (1, 1), (1, 1), 12, (150, 140)),
     "depthwise stride": (2, 12, 24, (5, 3), (2, 2), (2, 1), (1, 1), 12, (33, 150)),
     "depthwise halves": (2, 12, 12, (3, 3), (2, 2), (1, 1), (1, 1), 12, (31, 29)),
@@ -76,7 +84,8 @@ def test_ways_agree_with_f64(name, dtype):
 
 
 @pytest.mark.parametrize(
-    "name", ["winograd", "few pixels", "stride", "depthwise stride", "depthwise seven"]
+    "name",
+    ["winograd", "few pixels", "stride", "phases and taps", "depthwise stride", "depthwise seven"],
 )
 def test_results_do_not_depend_on_the_threads(name):
     given = problem(name)
