@@ -1,6 +1,7 @@
 // tallow._native.Capture and Plan: calls recorded as tables, and tables run.
 #include <nanobind/stl/string.h>
 
+#include <cstring>
 #include <memory>
 
 #include "../core/hash.h"
@@ -198,6 +199,29 @@ static nb::tuple tensors_state(nb::list tensors) {
   return nb::make_tuple(packed(state), recorded);
 }
 
+// Of the tensors in these tables: whether tensors_state would give the same, and whether one of
+// them or of `inputs` requires a gradient.
+static nb::tuple compare_state(nb::bytes state, nb::dict first, nb::dict second, nb::list inputs) {
+  const char* at = state.c_str();
+  const char* const end = at + state.size();
+  bool same = true, recorded = false;
+  for (nb::handle table : {nb::handle(first), nb::handle(second)}) {
+    PyObject *name, *tensor;
+    for (Py_ssize_t i = 0; PyDict_Next(table.ptr(), &i, &name, &tensor);) {
+      const Array* array = array_of(tensor);
+      const int64_t now[] = {reinterpret_cast<intptr_t>(array), array->storage()->version.load()};
+      const bool fits = end - at >= static_cast<std::ptrdiff_t>(sizeof now);
+      same = same && fits && memcmp(at, now, sizeof now) == 0;
+      if (!same) return nb::make_tuple(false, recorded);
+      at += sizeof now;
+      recorded |= as_tensor(tensor)->node != Py_None;
+    }
+  }
+  for (nb::handle each : inputs)
+    recorded |= is_tensor(each.ptr()) && as_tensor(each.ptr())->node != Py_None;
+  return nb::make_tuple(at == end, recorded);
+}
+
 // Dtypes, shapes and strides of tensors, None in the place of others.
 static nb::bytes signature(nb::args values) {
   std::vector<int64_t> parts;
@@ -216,6 +240,7 @@ static nb::bytes signature(nb::args values) {
 
 void bind_plan(nb::module_& m) {
   m.def("tensors_state", &tensors_state);
+  m.def("compare_state", &compare_state);
   m.def("signature", &signature);
   bind_capture(m);
   nb::class_<Plan> c(m, "Plan");

@@ -18,6 +18,8 @@ _ML_DTYPES = {
     "f8e5m2": ("float8_e5m2", "u8"),
 }
 
+PLAIN = frozenset("?bBhHiIlLqQefdF")  # numpy's letters of dtypes that tensors have
+
 
 def from_buffer(buffer: Any, dtype: DType | str, shape: Sequence[int], offset: int = 0) -> Tensor:
     """Borrow `buffer` (bytes, mmap, memoryview, array, …) without a copy, from byte `offset` on.
@@ -50,13 +52,16 @@ def from_numpy(array: Any) -> Tensor:
     """Borrow a numpy array without a copy, any strides; bf16 and f8 of ml_dtypes too."""
     numpy = _import("numpy")
     array = numpy.asarray(array)
-    name = array.dtype.name
+    dtype = array.dtype
+    if dtype.char in PLAIN and dtype.isnative:  # asking for a name takes five times as long
+        return wrap(_native.Array.from_strided(array))
+    name = dtype.name
     for own, (theirs, carrier) in _ML_DTYPES.items():
         if name == theirs:
             raw = from_numpy(array.view({"u16": "uint16", "u8": "uint8"}[carrier]))
             return wrap(raw._array.reinterpret(as_dtype(own).code))
-    if not array.dtype.isnative:
-        raise DTypeError(f"from_numpy: expected native byte order, got {array.dtype.str}")
+    if not dtype.isnative:
+        raise DTypeError(f"from_numpy: expected native byte order, got {dtype.str}")
     try:
         return wrap(_native.Array.from_strided(array))
     except ArgumentError:
@@ -77,12 +82,11 @@ def to_numpy(x: Tensor, where: str = "numpy") -> Any:
     Refused, by the name `where`, while a plan is captured of what depends on an input.
     """
     numpy = _import("numpy")
-    if x.dtype.kind == "q":
-        raise DTypeError(
-            f"numpy: expected a plain dtype, got {x.dtype.name} (use .to(tl.f32) first)"
-        )
+    dtype = x.dtype
+    if dtype.kind == "q":
+        raise DTypeError(f"numpy: expected a plain dtype, got {dtype.name} (use .to(tl.f32) first)")
     _native.expect_values(x._array, where)  # numpy would make an array of one object of it
-    counterpart = _ML_DTYPES.get(x.dtype.name)
+    counterpart = _ML_DTYPES.get(dtype.name)
     if counterpart is None:
         return numpy.asarray(x._array)
     name, carrier = counterpart

@@ -242,7 +242,7 @@ class Tensor(
             return self.detach().numpy()
         if self._node is not None:
             raise GradError("numpy: expected a tensor without gradient (use .detach() first)")
-        from .borrowing import to_numpy
+        from tallow.borrowing import to_numpy  # by its whole name: half the time
 
         return to_numpy(self)
 

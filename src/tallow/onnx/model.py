@@ -20,7 +20,7 @@ from tallow.onnx.passes import optimized
 from tallow.onnx.program import Program
 from tallow.onnx.runner import Runner
 from tallow.onnx.segment import RunStats
-from tallow.onnx.signature import bind, two_lengths
+from tallow.onnx.signature import Binding, bind, two_lengths
 from tallow.onnx.unread import is_unread, release
 from tallow.onnx.weights import Weights, WeightTable, quantizable, with_weights, without_weights
 from tallow.tensor import Tensor
@@ -181,12 +181,14 @@ class Model(Module):
         return chosen
 
     def _call(self, where: str, given: Mapping[str, Any], *, strict: bool = True) -> list[Any]:
-        more = tuple(each.name for each in self.optional_inputs if each.name in given)
-        with self._lock:
-            engine: _Engine | None = self._engines.get(more)
-            if engine is None:
-                engine = self._engines[more] = _Engine(self._with_inputs(more), self)
-        values = bind(where, engine.inputs, given, strict=strict)
+        optional = self.optional_inputs
+        more = tuple([each.name for each in optional if each.name in given]) if optional else ()
+        engine: _Engine | None = self._engines.get(more)
+        if engine is None:
+            with self._lock:
+                engine = self._engines.get(more) or _Engine(self._with_inputs(more), self)
+                self._engines[more] = engine
+        values = engine.binding(where, given, strict)
         try:
             return engine.run(self._parameters, self._buffers, values)
         except TallowError as error:
@@ -257,14 +259,25 @@ class _Engine:
         self._exact = model._exact
         self._any_unread = any(map(is_unread, model.parameters()))
         self.inputs = graph.inputs
+        self.binding = Binding(graph.inputs)
         self._arrays: list[_native.Array] = []
         self._state = b""
         self._runner: Runner | None = None
 
     def run(
-        self, parameters: Mapping[str, Any], buffers: Mapping[str, Any], inputs: list[Any]
+        self, parameters: dict[str, Any], buffers: dict[str, Any], inputs: list[Any]
     ) -> list[Any]:
         """The outputs of the program for these weights."""
+        if self._runner is not None and not self._any_unread:
+            same, recorded = _native.compare_state(self._state, parameters, buffers, inputs)
+            if same and not (recorded and MODE.enabled):
+                with self._lock:  # plans share the memory of their temporaries
+                    return self._runner.run(inputs, [])
+        return self._run_anew(parameters, buffers, inputs)
+
+    def _run_anew(
+        self, parameters: dict[str, Any], buffers: dict[str, Any], inputs: list[Any]
+    ) -> list[Any]:
         tensors = [*parameters.values(), *buffers.values()]
         if self._any_unread:
             tensors = [x for x in tensors if type(x) is not DeferredParameter or x.requires_grad]
@@ -274,7 +287,7 @@ class _Engine:
         ):
             graph = self._with({**parameters, **buffers})
             return Program(graph).interpret(inputs, [])
-        with self._lock:  # plans share the memory of their temporaries
+        with self._lock:
             if self._runner is None or state != self._state:
                 self._prepare({**parameters, **buffers}, tensors, state)
             assert self._runner is not None

@@ -6,20 +6,21 @@ what has no meaning here is accepted where results stay the same, and refused by
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from tallow import _native
 from tallow.autograd.mode import no_grad
+from tallow.borrowing import to_numpy
 from tallow.errors import ArgumentError, expect
 from tallow.lazy_dataclasses import dataclass
 from tallow.onnx.model import Model
 from tallow.onnx.session_options import GraphOptimizationLevel, RunOptions, SessionOptions
 from tallow.onnx.session_values import IOBinding, OrtValue
 from tallow.onnx.signature import type_text
-from tallow.onnx.values import as_numpy
+from tallow.onnx.values import as_numpy, of_array
 from tallow.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -166,10 +167,9 @@ class InferenceSession:
             ArgumentError, DTypeError, ShapeError: a name, dtype, rank or length does not fit; the
                 text has all misfits by name.
         """
-        feeds = {name: _plain(value) for name, value in input_feed.items()}
-        shared = {v._array.storage_id for v in feeds.values() if isinstance(v, Tensor)}
-        lent = [v for v in feeds.values() if not isinstance(v, Tensor) and hasattr(v, "dtype")]
-        return [_own(value, shared, lent) for value in self._run(output_names, feeds)]
+        feeds = {name: _fed(value) for name, value in input_feed.items()}
+        shared = _storages([*feeds.values()])
+        return [_own(value, shared) for value in self._run(output_names, feeds)]
 
     def run_with_ort_values(
         self,
@@ -178,7 +178,7 @@ class InferenceSession:
         run_options: RunOptions | None = None,
     ) -> list[OrtValue]:
         """As `run`, from OrtValues to OrtValues."""
-        feeds = {name: _plain(value) for name, value in input_dict_ort_values.items()}
+        feeds = {name: _fed(value) for name, value in input_dict_ort_values.items()}
         return [OrtValue(value) for value in self._run(output_names, feeds)]
 
     def io_binding(self) -> IOBinding:
@@ -196,44 +196,59 @@ class InferenceSession:
         wanted = names if not output_names else list(output_names)
         lost = [name for name in wanted if name not in names]
         expect(not lost, "run", f"outputs of {names}", lost, ArgumentError)
-        with no_grad(), _threads(self._options.intra_op_num_threads):
-            found = dict(zip(names, self.model._call("run", feeds, strict=False), strict=True))
-        return [found[name] for name in wanted]
+        with no_grad(), _Threads(self._options.intra_op_num_threads):
+            found = self.model._call("run", feeds, strict=False)
+        if wanted is names:
+            return found
+        return [found[names.index(name)] for name in wanted]
 
 
-def _plain(value: Any) -> Any:
-    return value._value if isinstance(value, OrtValue) else value
+def _fed(value: Any) -> Any:
+    """A value as a graph computes with it, if it is an OrtValue or has arrays of numpy."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, OrtValue):
+        return value._value
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.ndarray):
+        return of_array(numpy.asarray(value))
+    return [_fed(each) for each in value] if type(value) is list else value
 
 
-def _own(value: Any, shared: set[int], lent: list[Any]) -> Any:
+def _storages(values: list[Any]) -> set[int]:
+    """The memory of tensors, of those in lists too."""
+    found = {each._array.storage_id for each in values if isinstance(each, Tensor)}
+    return found.union(*[_storages(each) for each in values if type(each) is list])
+
+
+def _own(value: Any, shared: set[int]) -> Any:
     """A value as numpy arrays on memory that no input and no other output has."""
     if isinstance(value, Tensor):
         if value._array.storage_id in shared:
             value = value.clone()
         shared.add(value._array.storage_id)
-        found = value.numpy()
-        import numpy as np
-
-        mine = found.flags.writeable and not any(np.may_share_memory(found, a) for a in lent)
-        return found if mine else found.copy()
+        found = to_numpy(value)
+        return found if found.flags.writeable else found.copy()
     if isinstance(value, list | tuple):
-        return [_own(each, shared, lent) for each in value]
+        return [_own(each, shared) for each in value]
     if isinstance(value, dict):
-        return {key: _own(each, shared, lent) for key, each in value.items()}
+        return {key: _own(each, shared) for key, each in value.items()}
     return as_numpy(value).copy() if hasattr(value, "copy") else value
 
 
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
+class _Threads:
     """So many threads for the calls of this thread; 0: as many as for all."""
-    if not count:
-        yield
-        return
-    before = _native.set_thread_limit(count)
-    try:
-        yield
-    finally:
-        _native.set_thread_limit(before)
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __enter__(self) -> None:
+        if self._count:
+            self._before = _native.set_thread_limit(self._count)
+
+    def __exit__(self, *_: object) -> None:
+        if self._count:
+            _native.set_thread_limit(self._before)
 
 
 def _node_arg(info: ValueInfo) -> NodeArg:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from tallow import _native
 from tallow.errors import ArgumentError, DTypeError, ShapeError, TallowError
 from tallow.formats.onnx import TYPES, ValueInfo, ValueType
 from tallow.formats.onnx.graph import Dimension
 from tallow.formats.onnx.types import CODES, OF_DTYPE, OF_NUMPY
-from tallow.onnx.values import as_value
+from tallow.onnx.values import as_value, of_array
 from tallow.tensor import Tensor
 
 # What exporters write where a length has no name of its own.
 _NO_NAMES: Final = frozenset({"", "?", "*", "-1", "None", "unk", "unknown"})
+_MOST_GOOD: Final = 1 << 10  # signatures of values that have been checked
 _KINDS: Final = {"f": (float, int, bool), "i": (int, bool), "u": (int, bool), "b": (bool,)}
 
 
@@ -72,6 +75,44 @@ def bind(
         kind = kinds.pop() if len(kinds) == 1 else ArgumentError
         raise kind(f"{where}: " + "; ".join(text for _, text in misfits))
     return values
+
+
+class Binding:
+    """`bind` for the inputs of a graph, which checks values of one signature once."""
+
+    def __init__(self, infos: Sequence[ValueInfo]) -> None:
+        self._infos, self._names = infos, [each.name for each in infos]
+        self._good: set[tuple[bool, bytes]] = set()
+
+    def __call__(self, where: str, given: Mapping[str, Any], strict: bool) -> list[Any]:
+        """As `bind`."""
+        values = self._tensors(given)
+        if values is None:
+            return bind(where, self._infos, given, strict=strict)
+        key = strict, _native.signature(*values)
+        if key not in self._good:
+            named = dict(zip(self._names, values, strict=True))
+            values = bind(where, self._infos, named, strict=strict)
+            if len(self._good) < _MOST_GOOD:
+                self._good.add(key)
+        return values
+
+    def _tensors(self, given: Mapping[str, Any]) -> list[Any] | None:
+        """The values as tensors, if they are that or numpy arrays of the same dtypes."""
+        if len(given) != len(self._names):
+            return None
+        numpy = sys.modules.get("numpy")
+        found = []
+        for name in self._names:
+            value = given.get(name)
+            if not isinstance(value, Tensor):
+                if numpy is None or type(value) is not numpy.ndarray:
+                    return None
+                value = of_array(value)
+                if not isinstance(value, Tensor):
+                    return None
+            found.append(value)
+        return found
 
 
 def described(info: ValueInfo) -> str:

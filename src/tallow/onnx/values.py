@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from tallow import _native
-from tallow.borrowing import of_numpy
+from tallow.borrowing import PLAIN, of_numpy
 from tallow.errors import DTypeError
 from tallow.formats.onnx.types import OF_NUMPY, TYPES
 from tallow.tensor import Tensor, wrap
-
-_PLAIN: Final = frozenset("?bBhHiIlLqQefdF")  # numpy's letters of dtypes that tensors have
 
 
 def as_value(given: Any) -> Any:
@@ -24,9 +22,13 @@ def as_value(given: Any) -> Any:
         return [as_value(each) for each in given]
     import numpy as np
 
-    array = np.asarray(given)
+    return of_array(np.asarray(given))
+
+
+def of_array(array: Any) -> Any:
+    """The same for a numpy array."""
     dtype = array.dtype
-    if dtype.char in _PLAIN and dtype.isnative and array.flags.aligned:
+    if dtype.char in PLAIN and dtype.isnative and array.flags.aligned:
         return wrap(_native.Array.from_strided(array))  # asking for a name takes longer
     if dtype.kind in "OUST":
         return array.astype(object)
