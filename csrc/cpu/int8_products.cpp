@@ -59,6 +59,28 @@ struct RowEnd {
   }
 };
 
+// Asks for a part of the next packed panel with each group of rows: a gap lies between the steps of
+// two, at which prefetching by the processor ends.
+class NextPanel {
+ public:
+  NextPanel(const Product& p, int64_t panel, int64_t rows) {
+    if (!p.panels || (panel + 1) * kAcross >= p.n) return;
+    const int64_t bytes = Panel8::bytes(p.rows->units);
+    at_ = p.panels + (panel + 1) * bytes;
+    left_ = ceil_div(p.rows->pairs ? 512 + (bytes - 512) / 2 : bytes, 64);
+    each_ = ceil_div(left_, max64(1, ceil_div(rows, kTileRows)));
+  }
+  void some() {
+    const int64_t count = min64(each_, left_);
+    left_ -= count;
+    for (int64_t i = 0; i < count; ++i, at_ += 64) __builtin_prefetch(at_, 0, 2);
+  }
+
+ private:
+  const uint8_t* at_ = nullptr;
+  int64_t left_ = 0, each_ = 0;
+};
+
 }  // namespace
 
 void multiply_panel8(const Product& p, int64_t panel, int64_t begin, int64_t end, char* scratch) {
@@ -75,7 +97,9 @@ void multiply_panel8(const Product& p, int64_t panel, int64_t begin, int64_t end
   const bool whole = used == kAcross && p.target.pitch == 0;
   alignas(64) int32_t c[kTileRows * kAcross];
   alignas(64) char line[4 * kAcross];
+  NextPanel next(p, panel, end - begin);
   for (int64_t row = begin; row < end; row += kTileRows) {
+    next.some();
     const int here = static_cast<int>(min64(kTileRows, end - row));
     if (here == kTileRows) {
       multiply_rows<kTileRows>(*p.rows, tiles, row, c);
