@@ -22,9 +22,9 @@ def graph(nodes, inputs, outputs, constants=None):
     return Graph("g", nodes, infos(inputs), infos(outputs), constants or {})
 
 
-def runner(given):
+def runner(given, **options):
     weights = {n: v for n, v in given.constants.items() if isinstance(v, tl.Tensor)}
-    return Runner(Program(given), weights=weights)
+    return Runner(Program(given), weights=weights, **options)
 
 
 def numbers(values):

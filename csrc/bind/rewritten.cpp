@@ -11,8 +11,17 @@ namespace {
 
 [[noreturn]] void refuse(const char* what) { raise("ArgumentError", "rewritten", what); }
 
-// A buffer of the first plan by its number, ("temporary", bytes), ("kept", bytes), or a new
-// constant.
+void add_kept(const Array& x, PlanTables& to) {
+  if (x.device().type != Device::cpu || !x.contiguous() || x.byte_offset() != 0 ||
+      !x.storage()->writable || x.storage()->release)
+    refuse("expected memory of our own to keep results in");
+  PlanBuffer& made = to.buffers[to.add_buffer(Role::kept, x.device(), 0)];
+  made.bytes = static_cast<int64_t>(held_bytes(*x.storage()));
+  made.held = x;
+}
+
+// A buffer of the first plan by its number, ("temporary", bytes), ("kept", bytes), ("kept", memory
+// that other plans on this arena keep the same in), or a new constant.
 void add_buffer(const PlanTables& from, nb::handle given, PlanTables& to) {
   if (nb::isinstance<Array>(given)) {
     const Array& x = nb::cast<const Array&>(given);
@@ -26,6 +35,8 @@ void add_buffer(const PlanTables& from, nb::handle given, PlanTables& to) {
     const nb::tuple row = nb::cast<nb::tuple>(given);
     if (row.size() != 2) refuse("expected a role and bytes");
     const std::string role = nb::cast<std::string>(row[0]);
+    if (role == "kept" && nb::isinstance<Array>(row[1]))
+      return add_kept(nb::cast<const Array&>(row[1]), to);
     const int64_t bytes = nb::cast<int64_t>(row[1]);
     const bool kept = role == "kept";
     if ((!kept && role != "temporary") || bytes < 0) refuse("expected a temporary or kept buffer");
@@ -92,7 +103,7 @@ void add_call(nb::tuple row, PlanTables& to) {
 }
 
 Plan* rewritten(const Plan& from, nb::list buffers, nb::list values, nb::list calls,
-                nb::list inputs, nb::list outputs, size_t once) {
+                nb::list inputs, nb::list outputs, size_t once, nb::list left_out) {
   if (!from.symbols().symbols.empty()) refuse("expected a plan without sizes");
   PlanTables tables;
   for (nb::handle each : buffers) add_buffer(from.tables(), each, tables);
@@ -107,6 +118,13 @@ Plan* rewritten(const Plan& from, nb::list buffers, nb::list values, nb::list ca
   find_lifetimes(tables);
   auto plan = std::make_unique<Plan>(std::move(tables), from.arena());
   plan->read_weights = from.read_weights;
+  std::vector<bool> out(once);
+  for (nb::handle each : left_out) {
+    const size_t at = nb::cast<size_t>(each);
+    if (at >= once) refuse("expected to leave out calls that are made once");
+    out[at] = true;
+  }
+  plan->leave_out(std::move(out));
   return plan.release();
 }
 
@@ -118,6 +136,7 @@ Plan* joined(const Plan& from) {
   find_lifetimes(tables);
   auto plan = std::make_unique<Plan>(std::move(tables), from.arena());
   plan->read_weights = from.read_weights;
+  plan->leave_out(from.left_out());  // `once` is as it was
   return plan.release();
 }
 
@@ -125,7 +144,8 @@ Plan* joined(const Plan& from) {
 
 void bind_rewritten(nb::class_<Plan>& c) {
   c.def("rewritten", &rewritten, nb::arg("buffers"), nb::arg("values"), nb::arg("calls"),
-        nb::arg("inputs"), nb::arg("outputs"), nb::arg("once") = 0, nb::rv_policy::take_ownership)
+        nb::arg("inputs"), nb::arg("outputs"), nb::arg("once") = 0,
+        nb::arg("left_out") = nb::list(), nb::rv_policy::take_ownership)
       .def("joined", &joined, nb::rv_policy::take_ownership)
       .def_prop_ro("once", [](const Plan& p) { return p.tables().once; })
       .def_prop_ro("on_cpu", [](const Plan& p) {

@@ -207,8 +207,10 @@ class Plan:
     def held(self, buffer: int, /) -> Array: ...
     def __len__(self) -> int: ...
     # A plan of other tables on this one's memory and arena. `buffers`: numbers of its own, new
-    # constants, ("temporary" | "kept", bytes); the first `once` calls run when weights that they
-    # read have changed. ArgumentError where the tables do not fit together.
+    # constants, ("temporary" | "kept", bytes), ("kept", memory that plans share); the first `once`
+    # calls run when weights that they read have changed, those `left_out` not even at the first
+    # run, as another plan has written what they write. ArgumentError where the tables do not fit
+    # together.
     def rewritten(
         self,
         buffers: list[Any],
@@ -217,6 +219,7 @@ class Plan:
         inputs: list[int],
         outputs: list[int],
         once: int = 0,
+        left_out: list[int] = ...,
     ) -> Plan: ...
     # Products of the same x as calls of "linear_several"; None where there are none.
     def joined(self) -> Plan | None: ...

@@ -125,10 +125,8 @@ bool Plan::bind(Error& error) {
   return true;
 }
 
-// Whether the calls at the start have to run: a weight that they read has been written, lies
-// elsewhere, or may be written unseen.
-bool Plan::weights_changed() {
-  std::vector<std::pair<std::byte*, uint32_t>> seen;
+// Where the weights of the first calls lie, and their versions; whether all writes are counted.
+bool Plan::find_weights(std::vector<std::pair<std::byte*, uint32_t>>& seen) const {
   bool unseen = false;
   for (const PlanBuffer& buffer : tables_.buffers) {
     if (buffer.role != Role::weight || buffer.first < 0 ||
@@ -140,18 +138,36 @@ bool Plan::weights_changed() {
     unseen |= (storage.guards & kLent) || borrowed;
     seen.emplace_back(buffer.base(), storage.version.load(std::memory_order_relaxed));
   }
-  if (!unseen && seen == seen_ && kept_) return false;
+  return !unseen;
+}
+
+// Whether a weight that the first calls read has been written, lies elsewhere, or may be written
+// unseen.
+bool Plan::weights_changed() {
+  std::vector<std::pair<std::byte*, uint32_t>> seen;
+  const bool counted = find_weights(seen);
+  if (counted && seen == seen_) return false;
   seen_ = std::move(seen);
   return true;
+}
+
+void Plan::leave_out(std::vector<bool> calls) {
+  seen_.clear();
+  find_weights(seen_);
+  left_out_ = std::move(calls);
 }
 
 bool Plan::run_calls(Error& error, double* seconds) {
   size_t at = 0;
   if (tables_.once > 0) {
-    if (!weights_changed()) at = tables_.once;
+    const bool changed = weights_changed();
+    if (changed) left_out_.clear();
+    if (kept_ && !changed) at = tables_.once;
     kept_ = at > 0;  // until they have run
   }
   for (; at < tables_.calls.size(); ++at) {
+    kept_ |= at == tables_.once;
+    if (at < left_out_.size() && left_out_[at]) continue;
     const PlanCall& call = tables_.calls[at];
     const auto begin =
         seconds ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
@@ -159,10 +175,10 @@ bool Plan::run_calls(Error& error, double* seconds) {
       return error.set(
           strncmp(text, "expected an index in", 20) == 0 ? ErrorKind::index : ErrorKind::argument,
           call.kernel->name, "%s", text);
-    if (at + 1 == tables_.once) kept_ = true;
     if (seconds)
       seconds[at] = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
+  kept_ = true;
   return true;
 }
 

@@ -42,6 +42,7 @@ class Plan {
   void hold(int buffer, Array memory) {
     tables_.buffers[buffer].held = std::move(memory);
     kept_ = false;
+    left_out_.clear();
   }
 
   // Lets go of what a caller gave or got: `call` takes and makes it anew, `run` has to be given it.
@@ -60,6 +61,10 @@ class Plan {
   int64_t arena_bytes() const;
   // Whether something that was taken for a constant has been written since.
   bool stale() const;
+  // These of the calls that are made once need not run while weights stay as they are: a plan that
+  // shares the memory that they write has made them.
+  void leave_out(std::vector<bool> calls);
+  const std::vector<bool>& left_out() const { return left_out_; }
   bool read_weights = false;  // at capture; a change of them asks for another plan
 
  private:
@@ -68,6 +73,7 @@ class Plan {
   bool prepare(Error& error);
   bool run_calls(Error& error, double* seconds);
   bool weights_changed();
+  bool find_weights(std::vector<std::pair<std::byte*, uint32_t>>& seen) const;
   bool take_inputs(const std::vector<const Array*>& inputs, Error& error);
   bool new_outputs(Error& error);
 
@@ -80,6 +86,7 @@ class Plan {
   // did.
   std::vector<std::pair<std::byte*, uint32_t>> seen_;
   bool kept_ = false;
+  std::vector<bool> left_out_;   // by others, until a weight changes
   std::vector<Device> devices_;  // of the arenas
   std::vector<int64_t> arena_bytes_;
   SharedArena arena_;

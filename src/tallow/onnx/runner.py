@@ -75,6 +75,7 @@ class Runner:
         self._segments: OrderedDict[Any, Segment | None] = OrderedDict()
         self._seen: OrderedDict[Any, None] = OrderedDict()
         self._recorded: OrderedDict[Any, Segment] = OrderedDict()  # plans before any rewriting
+        self._shared: Any = None  # what plans make of weights alone
         self._tokens: dict[Any, int] = {}
         # Of tokens, none of them twice: a call may hold one across this.
         self._numbers = itertools.count()
@@ -217,6 +218,9 @@ class Runner:
         for place in segment.cloned:
             values[place] = values[place].clone()
         found = segment.plan.call([values[place]._array for place in segment.inputs])
+        if segment.fills:
+            self._shared.fill(segment.fills)
+            segment.fills = ()
         for place in segment.free:
             values[place] = None
         for place, array in zip(segment.outputs, found, strict=True):
@@ -235,7 +239,7 @@ class Runner:
 
     def _record_first(self, values: list[Any], key: Any) -> int:
         """Compute steps of a new signature and record them; gives the first that is left."""
-        segment = self._capture(0, values, set(), -1, ())
+        segment = self._capture(0, values, set(), -1)
         if segment is None or segment.fixed or segment.end < len(self.program.steps):
             self._is_whole = False
             return 0 if segment is None else segment.end
@@ -249,15 +253,24 @@ class Runner:
         """A plan from step `at` on, whose results are among the values, if there can be one."""
         recorded = self._recorded.pop(key, None)
         if recorded is None:
-            names = _chosen(self._rewrites)
-            return self._capture(at, values, known, self._token(key), names)
-        recorded.plan = _rewritten(recorded.plan, self._rewrites)
+            segment = self._capture(at, values, known, self._token(key))
+            if segment is not None:
+                self._rewrite(segment)
+            return segment
+        self._rewrite(recorded)
         self._replay(recorded, values)
         return recorded
 
-    def _capture(
-        self, at: int, values: list[Any], known: set[int], token: int, rewrites: tuple[str, ...]
-    ) -> Segment | None:
+    def _rewrite(self, segment: Segment) -> None:
+        """Make the plan as fast as it can be."""
+        from tallow.plan.rewrites import Shared, rewrite_beside
+
+        if self._shared is None:
+            self._shared = Shared()
+        names = _chosen(self._rewrites)
+        segment.plan, segment.fills = rewrite_beside(segment.plan, names, self._shared)
+
+    def _capture(self, at: int, values: list[Any], known: set[int], token: int) -> Segment | None:
         """Capture from step `at` on, computing these steps too; None if not even one can be."""
         program = self.program
         work = values.copy()
@@ -282,7 +295,7 @@ class Runner:
 
         plans = itertools.chain(self._segments.values(), self._recorded.values())
         beside = next((s.plan for s in plans if s is not None), None)
-        recording = Recording(steps, examples, self._weights, beside=beside, rewrites=rewrites)
+        recording = Recording(steps, examples, self._weights, beside=beside)
         if end == at:
             return None
         free = tuple({p for step in program.steps[at:end] for p in step.free})
@@ -368,9 +381,3 @@ def _chosen(rewrites: Any) -> tuple[str, ...]:
     from tallow.plan.rewrites import chosen
 
     return chosen(rewrites)
-
-
-def _rewritten(plan: _native.Plan, rewrites: Any) -> _native.Plan:
-    from tallow.plan.rewrites import rewrite
-
-    return rewrite(plan, _chosen(rewrites))

@@ -24,6 +24,7 @@ class Segment:
     # Of a plan for the whole program: for each output its number among those of the plan, or -1
     # and what it always is.
     results: tuple[tuple[int, Any], ...] | None
+    fills: tuple[Any, ...] = ()  # of what plans share, until the first run
 
 
 @dataclass(eq=False)

@@ -37,6 +37,9 @@ WRONG = {
     "too many first calls": lambda r: r.__setitem__("once", 9),
     "a first call that reads an input": lambda r: r.__setitem__("once", 1),
     "another dtype": lambda r: r["values"].__setitem__(1, (*r["values"][1][:2], 999, (), ())),
+    "a call left out that is none of the first": lambda r: r.__setitem__("left_out", [0]),
+    "results kept in a view": lambda r: r["buffers"].append(("kept", tl.ones(2, 3).T._array)),
+    "results kept in a part": lambda r: r["buffers"].append(("kept", tl.ones(4)[1:]._array)),
     "an output that is not there": lambda r: r["outputs"].append(99),
 }
 

@@ -136,6 +136,7 @@ class Graph:
         self.calls = [Call(kernel, args) for kernel, args in plan.calls]
         self.inputs, self.outputs = plan.inputs, plan.outputs
         self.once = 0  # so many calls at the start run only when weights have changed
+        self.there: list[int] = []  # of these: whose results another plan has written
         # Constants that no call reads any more; that they were written still makes the plan stale.
         self.watched: set[int] = set()
         self._numbers = {value: i for i, value in enumerate(self.values)}
@@ -184,7 +185,11 @@ class Graph:
 
     def content(self, buffer: int) -> bytes:
         """The bytes of a constant of the plan."""
-        return self._plan.held(self.buffers[buffer].given).raw_bytes()
+        return self.memory(buffer).raw_bytes()
+
+    def memory(self, buffer: int) -> _native.Array:
+        """The memory of a weight, constant or state of the plan."""
+        return self._plan.held(self.buffers[buffer].given)
 
     def whole(self, value: int) -> bool:
         """Whether the view shows every byte of its buffer, each once."""
@@ -222,6 +227,7 @@ class Graph:
         return self._plan.rewritten(
             [self.buffers[i].given for i in kept], rows, calls,
             [values[v] for v in self.inputs], [values[v] for v in self.outputs], self.once,
+            self.there,
         )  # fmt: skip
 
 
