@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from tallow.dtype import f32, i8, i32, u8
 from tallow.formats.onnx.types import CODES
 from tallow.onnx.graph import Graph, Node
+from tallow.onnx.passes.few_bits import FewBits
 from tallow.onnx.passes.matching import Matcher
 from tallow.ops.integer import int8_columns, int8_rows
 from tallow.tensor import Tensor
@@ -23,8 +24,11 @@ def quantized(graph: Graph) -> Graph:
         pattern = None if node.domain else _PATTERNS.get(node.op_type)
         if pattern is not None and m.stands(node):
             pattern(m, node)
+    few_bits = FewBits(m)
     for node in m.nodes():
-        if node.op_type == "MatMulIntegerToFloat" and node.domain == _MICROSOFT:
+        if node.op_type == "MatMulNBits" and node.domain == _MICROSOFT:
+            few_bits.replace(node)
+        elif node.op_type == "MatMulIntegerToFloat" and node.domain == _MICROSOFT:
             _pack_matrix(m, node)
         elif node.op_type == "QLinearConv" and not node.domain:
             _pack_weight(m, node)
