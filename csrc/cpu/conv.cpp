@@ -351,8 +351,12 @@ const char* conv_weight_grad_entry(const Arg* args, int) {
 }  // namespace
 
 void register_conv_last(KernelTable& t);
+void register_conv_depthwise_last(KernelTable& t);
 void register_conv(KernelTable& t);
 void register_conv(KernelTable& t) {
+#ifndef TL_BELOW
+  register_conv_depthwise_last(t);
+#endif
 #ifndef TL_BELOW
   register_conv_last(t);
 #endif

@@ -50,6 +50,13 @@ CALLS: dict[str, list[str]] = {
         "20,44,1,1 20,50,1,1 3,50,16 44 20,44,1,1 0 1 1 0 0 1 1 1 1",
     ],
     "conv_last_weight": ["2,54,16 20,6,3,3", "1,4,16 16,4,1,1"],
+    # Of images whose channels lie next to each other: in order they do where there is one channel,
+    # or one pixel.
+    "conv_depthwise_last": [
+        "2,1,4,5 2,1,4,5 9,1 1 2,1,4,5 1 1 1 -1 -1 1 1 3 3",
+        "2,24,1,1 2,24,1,1 9,24 24 2,24,1,1 5 1 1 -1 -1 1 1 3 3",
+        "1,24,1,1 1,24,1,1 10,24 none none 4 2 2 -3 -1 2 1 5 2",
+    ],
     "conv_transformed": [
         f"1,24,12,14 1,24,12,14 16,24,24 24 1,24,12,14 4 {_IMAGE} 1",
         f"2,48,7,7 2,48,7,7 16,48,24 none none 0 {_IMAGE} 2",

@@ -30,6 +30,7 @@ CONTIGUOUS = {
     "channel_moments",
     "rms_norm_backward",
     "conv_transformed",
+    "conv_depthwise_last",
     "layer_norm_backward",  # their gradients always are
     "best_boxes",
     "conv_int8",

@@ -96,6 +96,10 @@ def _conv_last(arguments: Arguments) -> int:
     return 2 * prod(_array(arguments, "out").shape) * _array(arguments, "weight").shape[1]
 
 
+def _conv_depthwise_last(arguments: Arguments) -> int:
+    return 2 * prod(_array(arguments, "out").shape) * _array(arguments, "weight").shape[0]
+
+
 def _conv_transformed(arguments: Arguments) -> int:
     """Of 3 × 3 weights, there as (elements of a tile, out channels, channels of a group)."""
     return 2 * prod(_array(arguments, "out").shape) * 9 * _array(arguments, "weight").shape[2]
@@ -198,6 +202,7 @@ FLOPS: dict[str, Callable[[Arguments], int]] = {
     "conv_int8": _conv_int8,
     "conv_act": _conv,
     "conv_last": _conv_last,
+    "conv_depthwise_last": _conv_depthwise_last,
     "conv_transformed": _conv_transformed,
     "conv_input_grad": _conv_input_grad,
     "conv_weight_grad": _conv_weight_grad,
