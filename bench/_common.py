@@ -20,8 +20,8 @@ HISTORY = ROOT / "bench" / "history"
 MODEL = "smollm2-135m"
 # Settings that pin numpy's BLAS on some machines: a peer is measured as its user gets it.
 LOAD = os.getloadavg()[0]  # before this benchmark adds to it
-# With TALLOW_ISA=avx2 the peers that can be told so keep to AVX2, too (PyTorch with oneDNN and MKL;
-# ONNX Runtime cannot).
+# With TALLOW_ISA=avx2 the peers that can be told so keep to AVX2, too: PyTorch with oneDNN and MKL.
+# Of ONNX Runtime, which cannot, a changed copy does (_onnxruntime_avx2.py).
 AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",

@@ -6,18 +6,22 @@ median over the pairs of neighbouring runs. `load` is opening a model with its f
 processes tell how far the peak of memory grows from before the library is imported until after
 three passes, and how long it takes to the first result.
 
+With TALLOW_ISA=avx2, ONNX Runtime takes AVX2 as well.
+
     python bench/onnx_vs_ort.py [--peer-python …/bin/python] [--threads 1 2] [--models NAME …]
 """
 
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import _common as common
+from _onnxruntime_avx2 import without_avx512
 
 SCRIPT = str(Path(__file__).with_name("_onnx_side.py"))
 EXPORTER = str(Path(__file__).with_name("_onnx_exports.py"))
@@ -58,7 +62,7 @@ def measure(sides: dict[str, common.Side], name: str, index: int, pairs: int) ->
     return row
 
 
-def fresh(pythons: dict[str, str], folder: Path, name: str) -> dict[str, float]:
+def fresh(pythons: dict[str, str], folder: Path, name: str, path: str) -> dict[str, float]:
     """Of new processes, Tallow's over ONNX Runtime's: growth of the peak, time to the first result.
 
     The least of three of each.
@@ -67,7 +71,7 @@ def fresh(pythons: dict[str, str], folder: Path, name: str) -> dict[str, float]:
     for _ in range(3):
         for side, python in pythons.items():
             common.progress(f"fresh {name} {side}")
-            told = common.call([python, SCRIPT, side, "1", str(folder), name])
+            told = common.call([python, SCRIPT, side, "1", str(folder), name], **paths(side, path))
             found[side].append(common.last_json(told))
     least = {
         side: {what: min(run[what] for run in runs) for what in runs[0]}
@@ -81,9 +85,16 @@ def mean(values: list[float]) -> float:
     return math.exp(sum(map(math.log, values)) / len(values)) if values else math.nan
 
 
-def of_new_processes(pythons: dict[str, str], folder: Path, names: list[str]) -> dict[str, Any]:
+def paths(side: str, path: str) -> dict[str, str]:
+    """Where a side's process finds packages beside those of its interpreter."""
+    return {"PYTHONPATH": path} if path and side == "onnxruntime" else {}
+
+
+def of_new_processes(
+    pythons: dict[str, str], folder: Path, names: list[str], path: str
+) -> dict[str, Any]:
     """Memory and starts of all models, printed."""
-    result: dict[str, Any] = {"fresh": {n: fresh(pythons, folder, n) for n in names}}
+    result: dict[str, Any] = {"fresh": {n: fresh(pythons, folder, n, path) for n in names}}
     common.progress("")
     for what, title in (("peak", "memory"), ("start", "import, open and first pass")):
         ratios = {name: row[what] for name, row in result["fresh"].items()}
@@ -120,11 +131,16 @@ def main() -> None:
         raise SystemExit("onnxruntime is needed")
     if given.exporter:
         subprocess.run([given.exporter, EXPORTER, str(folder)], check=True)
+    path = ""
+    if os.environ.get("TALLOW_ISA") == "avx2":
+        path = str(without_avx512(runtime, folder.parent))
     rows = []
     pythons = {"tallow": sys.executable, "onnxruntime": runtime}
     for threads in given.threads:
         sides = {
-            name: common.Side(name, [python, SCRIPT, name, str(threads), str(folder)])
+            name: common.Side(
+                name, [python, SCRIPT, name, str(threads), str(folder)], **paths(name, path)
+            )
             for name, python in pythons.items()
         }
         for name, index in cases(given.models):
@@ -140,7 +156,7 @@ def main() -> None:
         print(f"{threads} threads: geometric mean {mean(ratios):.2f}, least {min(ratios):.2f}, "
               f"load {loads:.2f}")  # fmt: skip
     names = list(dict.fromkeys(name for name, _ in cases(given.models)))
-    result |= of_new_processes(pythons, folder, names)
+    result |= of_new_processes(pythons, folder, names, path)
     common.finish("onnx_vs_ort", result, record=given.record)
 
 
