@@ -8,6 +8,7 @@ from tallow import _native
 from tallow.errors import ArgumentError, expect
 from tallow.lazy_dataclasses import dataclass
 from tallow.plan.rewrites.chains import elementwise_chains
+from tallow.plan.rewrites.channels_last import channels_last
 from tallow.plan.rewrites.copies import copies
 from tallow.plan.rewrites.dead import dead
 from tallow.plan.rewrites.duplicates import duplicates
@@ -55,6 +56,7 @@ REWRITES: dict[str, Rewrite] = {
     "weight_layouts": Rewrite(weight_layouts, tolerance=1e-6, needs=("linear", "linear_act")),
     "dead": Rewrite(dead),
     "elementwise_chains": Rewrite(elementwise_chains),
+    "channels_last": Rewrite(channels_last, tolerance=1e-4),
     "once": Rewrite(once),
     "linear_several": Rewrite(None),
 }
