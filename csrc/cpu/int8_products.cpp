@@ -216,9 +216,11 @@ const char* matmul_int8(const Arg* args, int) {
 }  // namespace
 
 void register_int8_conv(KernelTable& t);
+void register_int8_dynamic(KernelTable& t);
 void register_int8_products(KernelTable& t);
 void register_int8_products(KernelTable& t) {
   register_int8_conv(t);
+  register_int8_dynamic(t);
   t.add("int8_columns", "out:out b:in zero:in?", int8_columns);
   t.add("int8_rows", "out:out w:in zero:in? groups:i", int8_rows);
   t.add("matmul_int8", "out:out a:in b:in" TL_INT8_ENDS, matmul_int8);

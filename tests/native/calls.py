@@ -70,6 +70,7 @@ CALLS: dict[str, list[str]] = {
         f"1,24,12,14 1,24,12,14 24,24,3,3 24 {_IMAGE} 1",
     ],
     "int8_columns": ["9000:u8 64,33:u8 33:u8", "9000:u8 37,20:i8 none"],
+    "quantize_dynamic": ["5,70:u8 1 1:u8 5,70", "1:u8 1 1:u8 1"],
     "int8_rows": ["2000:u8 6,40:i8 6:i8 2", "2000:u8 5,33:u8 none 1"],
     "conv_int8": [
         f"1,2,4,4:i32 1,2,4,4:u8 2,2,3,3:i8 1:u8 2:i8 none none none none {_IMAGE} 1",

@@ -38,6 +38,7 @@ CONTIGUOUS = {
     "int8_columns",
     "int8_rows",
     "matmul_int8",
+    "quantize_dynamic",
     "recurrent_weight",
     "repeat_pixels",  # their ops see to it
 }

@@ -95,6 +95,30 @@ def products(d):
     ]
 
 
+def ranges(d):
+    x = floats(d, (3, 37), -2, 5)
+    return [
+        d(x),
+        d(x[:, :1]),
+        d(x + 9),
+        d(-x - 9),
+        d(np.zeros((2, 3), "f4")),
+        d(np.asarray(x[0, 0])),
+        d(x.T),
+        d(floats(d, (2, 70, 131), -3e38, 1)),
+        d(floats(d, (1,), 1e-40, 2e-40)),
+    ]
+
+
+def dynamic(x):
+    """As ONNX's DynamicQuantizeLinear says, in f32."""
+    low, high = min(x.min(), np.float32(0)), max(x.max(), np.float32(0))
+    scale = (high - low) / np.float32(255) if high > low else np.float32(1)
+    zero = np.rint(-low / scale).clip(0, 255)
+    whole = (np.rint(x / scale) + zero).clip(0, 255)
+    return whole.astype("u1"), np.asarray(scale), np.asarray(zero, "u1")
+
+
 def convolutions(d):
     x, w = bytes_of(d, (2, 4, 7, 9)), bytes_of(d, (6, 4, 3, 3), "i1")
     zero, plain = np.asarray(np.uint8(128)), (None, None, None, tl.i32)
@@ -164,6 +188,7 @@ CASES = {
         lambda w, zero, groups: np.asarray([SIZES[w.shape]]),
         _size_of,
     ),
+    "nn.quantize_dynamic": _case(ranges, dynamic),
     "nn.matmul_int8": _case(products, matmul),
     "nn.conv_int8": _case(convolutions, conv),
 }

@@ -282,6 +282,7 @@ MODULES = {
     "nn.plane_gather": "pool_max",
     "nn.plane_scatter": "pool_max",
     "nn.prelu": "activation_parametric",
+    "nn.quantize_dynamic": "integer",
     "nn.recurrent_weight": "recurrent",
     "nn.repeat_pixels": "resample",
     "nn.resample": "resample",

@@ -10,6 +10,7 @@ from ..dtype import DType, as_dtype, f32, f64, i8, i32, u8
 from ..errors import DTypeError, expect
 from ..registry import op
 from ..tensor import Tensor, broadcast_shapes, unwrap_tensor
+from .elementwise_ternary import where
 
 RANGES = {u8: (0, 255), i8: (-128, 127)}
 
@@ -46,6 +47,36 @@ def _check(where: Any, tensors: Sequence[Tensor], dtype: Any) -> None:
         expect(x.dtype in RANGES, where, "u8 or i8", x.dtype.name, DTypeError)
     known = as_dtype(dtype) in (i32, f32, u8, i8)
     expect(known, where, "a result of i32, f32, u8 or i8", as_dtype(dtype).name, DTypeError)
+
+
+@op(name="nn.quantize_dynamic")
+def quantize_dynamic(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`x` as u8 with the scale and zero point that put its range, with 0, on 0 … 255; and these.
+
+    The scale is `(max - min) / 255`, or 1; the zero point, and what is `x / scale`, are rounded,
+    halves to even. Elements that are NaN, or beside one, have no meaning as u8.
+    """
+    low, high = x.amin().clamp(max=0.0), x.amax().clamp(min=0.0)
+    span = high - low
+    scale = where(span == 0, 1.0, span / 255.0)
+    zero = (-low / scale).round().clamp(0, 255)
+    return ((x / scale).round() + zero).clamp(0, 255).to(u8), scale, zero.to(u8)
+
+
+@quantize_dynamic.check
+def _(x: Tensor) -> None:
+    unwrap_tensor(x, quantize_dynamic)
+    expect(x.numel() > 0, quantize_dynamic, "elements", x.shape)
+
+
+@quantize_dynamic.out
+def _(x: Tensor) -> Any:
+    return [(x.shape, u8), ((), x.dtype), ((), u8)]
+
+
+@quantize_dynamic.kernel("quantize_dynamic", dtypes=(f32,))
+def _(x: Tensor) -> tuple[Any, ...]:
+    return (x.contiguous(),)
 
 
 @op(name="nn.int8_columns")

@@ -6,20 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 from tallow import ops
-from tallow.dtype import f32, i32, u8
+from tallow.dtype import f32, i32
 from tallow.errors import ArgumentError, expect
 from tallow.onnx.operators.contrib import embed_layer_normalization, microsoft
 from tallow.onnx.operators.contrib_attention import layer_attention
 from tallow.onnx.operators.pool import average_pool, max_pool
 from tallow.onnx.operators.quantization import (
     dequantize_linear,
-    dynamic_parameters,
     product,
     qlinear_conv,
     quantize_linear,
 )
 from tallow.onnx.operators.quantized_values import rounded, type_of
 from tallow.onnx.operators.table import operator
+from tallow.ops.integer import quantize_dynamic
 from tallow.tensor import Tensor
 
 # --- there and back -------------------------------------------------------------------------------
@@ -217,9 +217,8 @@ def dynamic_quantize_matmul(
     a: Tensor, b: Tensor, b_scale: Tensor, b_zero: Tensor | None = None, bias: Tensor | None = None
 ) -> Tensor:
     """`a`, rounded to 8 bits with the scale that its range asks for, by an 8-bit matrix."""
-    scale, zero = dynamic_parameters(a)
-    whole = ((a / scale).round() + zero).clamp(0, 255).to(u8)
-    return matmul_integer_to_float(whole, b, scale, b_scale, zero.to(u8), b_zero, bias)
+    whole, scale, zero = quantize_dynamic(a)
+    return matmul_integer_to_float(whole, b, scale, b_scale, zero, b_zero, bias)
 
 
 @microsoft("QGemm")

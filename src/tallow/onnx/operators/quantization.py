@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tallow import ops
-from tallow.dtype import DType, as_dtype, f32, i32, u8
+from tallow.dtype import DType, as_dtype, f32, i32
 from tallow.errors import ArgumentError, DTypeError, expect
 from tallow.formats.onnx.types import CODES, TYPES, ElementType
 from tallow.onnx.operators.quantized_values import floats, rounded, spread, type_of, whole
 from tallow.onnx.operators.table import operator
-from tallow.ops.integer import RANGES, conv_int8, ended, matmul_int8
+from tallow.ops.integer import RANGES, conv_int8, ended, matmul_int8, quantize_dynamic
 from tallow.tensor import Tensor
 
 # --- to and from quantised types ------------------------------------------------------------------
@@ -93,19 +92,10 @@ def dequantize_linear(
     return floats(x, wide) * scales
 
 
-def dynamic_parameters(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The scale and the zero point (as f32) that put the range of `x`, with 0, on 0 … 255."""
-    low, high = x.amin().clamp(max=0.0), x.amax().clamp(min=0.0)
-    span = high - low
-    scale = ops.where(span == 0, 1.0, span / 255.0)
-    return scale, (-low / scale).round().clamp(0, 255)
-
-
 @operator("DynamicQuantizeLinear", 11)
 def dynamic_quantize_linear(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """`x` as uint8 with the scale and zero point that its range asks for, and these."""
-    scale, zero = dynamic_parameters(x)
-    return ((x / scale).round() + zero).clamp(0, 255).to(u8), scale, zero.to(u8)
+    return quantize_dynamic(x)
 
 
 # --- products -------------------------------------------------------------------------------------
