@@ -213,18 +213,19 @@ def test_grouped_queries(variant):
     how = GROUPED | VARIANTS[variant]
     angles = [COS, SIN] if "do_rotary" in how else []
     # A first prompt, with nothing before it.
-    total = np.asarray(5, "i4")
-    none = f(2, 2, 0, 16)
-    inputs = [f(2, 5, 64), f(2, 5, 32), f(2, 5, 32), none, none, np.array([4, 4], "i4"), total]
+    inputs = [f(2, 5, 64), f(2, 5, 32), f(2, 5, 32), f(2, 2, 0, 16), f(2, 2, 0, 16)]
+    inputs += [np.array([4, 4], "i4"), np.asarray(5, "i4")]
     check("GroupQueryAttention", [*inputs, *angles], how, outputs=3, atol=1e-4)
-    # One more token for sequences of one length.
     past = [f(2, 2, 6, 16), f(2, 2, 6, 16)]
-    inputs = [f(2, 1, 64), f(2, 1, 32), f(2, 1, 32), *past, np.array([6, 6], "i4"),
-              np.asarray(7, "i4"), *angles]  # fmt: skip
+    inputs = [f(2, 1, 64), f(2, 1, 32), f(2, 1, 32), *past]
+    inputs += [np.array([6, 6], "i4"), np.asarray(7, "i4"), *angles]
     check("GroupQueryAttention", inputs, how, outputs=3, atol=1e-4)
-    packed = [f(1, 1, 128), None, None, past[0][:1], past[1][:1], np.array([6], "i4"),
-              np.asarray(7, "i4"), *angles]  # fmt: skip
-    check("GroupQueryAttention", packed, how, outputs=3, atol=1e-4)
+    alone = [f(1, 3, 64), f(1, 3, 32), f(1, 3, 32), *(x[:1] for x in past)]
+    alone += [np.array([8], "i4"), np.asarray(9, "i4"), *angles]
+    packed = [f(1, 1, 128), None, None, *(x[:1] for x in past)]
+    packed += [np.array([6], "i4"), np.asarray(7, "i4"), *angles]
+    for given in (alone, packed):
+        check("GroupQueryAttention", given, how, outputs=3, atol=1e-4)
 
 
 # --- weights of few bits --------------------------------------------------------------------------

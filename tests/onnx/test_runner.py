@@ -119,6 +119,18 @@ def test_shapes_that_always_change_are_soon_computed_without_plans():
     assert given.stats.replayed > replayed + 100
 
 
+def test_lengths_that_grow_make_few_plans_when_they_come_again():
+    given = runner(graph([node("Add", "a a", "b")], "a", "b"))
+    for _ in range(2):  # as texts that a decoder writes, each with one token more at every call
+        for length in range(1, 101):
+            given.run([tl.ones(length)], [])
+    assert given.stats.captured < 20
+    for _ in range(30):  # what comes often has its plan soon
+        for length in range(1, 11):
+            given.run([tl.ones(length)], [])
+    assert given.stats.replayed > 200
+
+
 def made_of_shapes(op_type):
     """A graph whose output of some kind follows from the shape of its input alone."""
     inside = graph([node("Shape", "x", "z")], "", "z")

@@ -32,6 +32,7 @@ _MOST_READ: Final = 1 << 12  # elements of a value that is part of a signature
 _MOST_CONTENTS: Final = 3  # of one value, for which plans are made
 _MOST_TOKENS: Final = 1 << 12
 _MOST_UNUSED: Final = 64  # plans that may be made before they are run as often
+_RARE: Final = 8  # of these, for each time that the signature of one more has been met
 _PATIENCE: Final = 64  # runs without a plan, after which one more may be made
 
 
@@ -73,7 +74,7 @@ class Runner:
     def clear(self) -> None:
         """Drop all plans."""
         self._segments: OrderedDict[Any, Segment | None] = OrderedDict()
-        self._seen: OrderedDict[Any, None] = OrderedDict()
+        self._seen: OrderedDict[Any, int] = OrderedDict()  # with how often
         self._recorded: OrderedDict[Any, Segment] = OrderedDict()  # plans before any rewriting
         self._shared: Any = None  # what plans make of weights alone
         self._tokens: dict[Any, int] = {}
@@ -115,7 +116,7 @@ class Runner:
             segment = self._segments.get(key)
             if segment is None and key not in self._segments:
                 unseen = key not in self._seen and (at == 0 or not (new or self._is_body))
-                if unseen or not self._pays():
+                if unseen or not self._pays(key):
                     self._step_through(at, values, key, unseen)
                     break
                 segment, new = self._made(at, values, known, key), True
@@ -136,9 +137,12 @@ class Runner:
     def _free(self, values: list[Any]) -> list[Any]:
         return values if self._is_body else self._kept.free(values)
 
-    def _pays(self) -> bool:
-        """Whether to make one more plan: not where each call has other shapes than all before."""
-        if self._unused < _MOST_UNUSED:
+    def _pays(self, key: Any) -> bool:
+        """Whether to make one more plan: not where each call has other shapes than all before.
+
+        The more plans have not been run, the more often a signature must have been met.
+        """
+        if self._unused < min(self._seen.get(key, 1) * _RARE, _MOST_UNUSED):
             return True
         self._unused -= 1 / _PATIENCE
         return False
@@ -190,7 +194,8 @@ class Runner:
         return found
 
     def _remember(self, key: Any) -> None:
-        self._seen[key] = None
+        self._seen[key] = self._seen.get(key, 0) + 1
+        self._seen.move_to_end(key)
         if len(self._seen) > _MOST_SEEN:
             self._seen.popitem(last=False)
 

@@ -10,6 +10,7 @@ from tallow.errors import ArgumentError, expect
 from tallow.factories import arange
 from tallow.nn.functional import scaled_dot_product_attention
 from tallow.onnx.operators.contrib import microsoft
+from tallow.onnx.operators.moving import whole
 from tallow.tensor import Tensor
 
 # --- what all share -------------------------------------------------------------------------------
@@ -220,12 +221,15 @@ def multi_head_attention(
 # --- grouped queries ------------------------------------------------------------------------------
 
 
-def _grown(past: Tensor | None, new: Tensor, begin: Tensor, length: int) -> Tensor:
-    """Past rows before `begin` (batch,), then new ones, `length` in all."""
+def _grown(past: Tensor | None, new: Tensor, begin: Tensor, total: int, grows: bool) -> Tensor:
+    """Past rows before `begin` (batch,), then new ones, `total` in all, or as the cache has."""
     n, device = new.shape[2], new.device
     if past is None:
         past = new[:, :, :0]
     source = ops.cat([past, new], 2)
+    if grows and source.shape[2] == total:
+        return source
+    length = max(total, past.shape[2])
     at = arange(length, device=device).unsqueeze(0)
     shift = at - begin.unsqueeze(1)
     fresh = (shift >= 0) & (shift < n)
@@ -269,32 +273,55 @@ def group_query_attention(
     softcap: float = 0.0, v_quant_type: str = "NONE", wanted: tuple[bool, ...],
 ) -> tuple[Tensor, ...]:  # fmt: skip
     """Attention of groups of query heads to one key head, with rotation and a cache of keys."""
-    where = "GroupQueryAttention"
-    quantised = k_quant_type != "NONE" or v_quant_type != "NONE"
-    plain = not quantised and not sliding_window_cache and qk_output == 0
-    text = "a cache of floats of full length, and no output_qk"
-    expect(plain, where, text, "another", ArgumentError)
+    plain = k_quant_type == v_quant_type == "NONE" and not sliding_window_cache and not qk_output
+    expect(plain, "GroupQueryAttention", "a whole cache of floats", "another", ArgumentError)
     q, k, v = _grouped_operands(query, key, value, num_heads, kv_num_heads)
     if q_norm_weight is not None and k_norm_weight is not None:
         q = ops.rms_norm(q, q_norm_weight, q_norm_epsilon or qk_norm_epsilon)
         k = ops.rms_norm(k, k_norm_weight, k_norm_epsilon or qk_norm_epsilon)
     n, device = q.shape[2], q.device
-    given = total_sequence_length
-    total = int(given[0] if isinstance(given, list) else given)
+    [total] = whole(total_sequence_length)
     begin = _begin(seqlens_k.flatten().to(i64) + 1, query_seqlens, n, total)
     at = begin.unsqueeze(1) + arange(n, device=device)  # positions of queries (batch, n)
     if do_rotary:
-        expect(cos_cache is not None and sin_cache is not None, where, "caches of angles", None)
-        assert cos_cache is not None and sin_cache is not None
-        turn = at.clamp(max=cos_cache.shape[0] - 1) if position_ids is None else position_ids
-        q, k = (rotated(x, turn, cos_cache, sin_cache, bool(rotary_interleaved)) for x in (q, k))
-    length = max(total, 0 if past_key is None else past_key.shape[2])
-    present = [_grown(p, x, begin, length) for p, x in ((past_key, k), (past_value, v))]
+        places = _known(at, cos_cache) if position_ids is None else position_ids
+        q, k = _turned_pair(q, k, places, cos_cache, sin_cache, bool(rotary_interleaved))
+    # Of one sequence whose cache grows all past rows stand before the new ones.
+    grows = q.shape[0] == 1 and query_seqlens is None
+    present = [_grown(p, x, begin, total, grows) for p, x in ((past_key, k), (past_value, v))]
     keys, values = (x[:, :, :total] for x in present)
-    sink = head_sink if head_sink is not None or smooth_softmax != 1 else q.new_zeros((num_heads,))
-    hidden = _hidden(at, total, bool(causal), local_window_size)
-    out = _grouped(q, keys, values, hidden, attention_bias, scale, softcap, sink)
+    sink = q.new_zeros(num_heads) if head_sink is None and smooth_softmax == 1 else head_sink
+    scale = scale or q.shape[-1] ** -0.5
+    if causal and attention_bias is None and sink is None and query_seqlens is None:
+        out = _causal_from(begin, q, keys, values, scale, local_window_size, softcap)
+    else:
+        hidden = _hidden(at, total, bool(causal), local_window_size)
+        out = _grouped(q, keys, values, hidden, attention_bias, scale, softcap, sink)
     return (_joined(out).to(query.dtype), *present)[: len(wanted)]
+
+
+def _known(places: Tensor, cos: Tensor | None) -> Tensor:
+    """Positions of which there are angles: those of queries that are filled up are not used."""
+    return places if cos is None else places.clamp(max=cos.shape[0] - 1)
+
+
+def _turned_pair(
+    q: Tensor, k: Tensor, places: Tensor, cos: Tensor | None, sin: Tensor | None, interleaved: bool
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Queries and keys turned by the angles of their positions."""
+    given = cos is not None and sin is not None
+    expect(given, "GroupQueryAttention", "caches of angles", None)
+    assert cos is not None and sin is not None
+    both = rotated(ops.cat([q, k], 1), places, cos, sin, interleaved)
+    return both[:, : q.shape[1]], both[:, q.shape[1] :]
+
+
+def _causal_from(
+    begin: Tensor, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int, softcap: float
+) -> Tensor:
+    return ops.attention(
+        q, k, v, start=begin, causal=True, window=max(window, 0), softcap=softcap, scale=scale
+    )
 
 
 def _hidden(at: Tensor, total: int, causal: bool, window: int) -> Tensor:
@@ -307,13 +334,12 @@ def _hidden(at: Tensor, total: int, causal: bool, window: int) -> Tensor:
 
 
 def _grouped(
-    q: Tensor, k: Tensor, v: Tensor, hidden: Tensor, bias: Tensor | None, scale: float | None,
+    q: Tensor, k: Tensor, v: Tensor, hidden: Tensor, bias: Tensor | None, scale: float,
     softcap: float, sink: Tensor | None,
 ) -> Tensor:  # fmt: skip
     groups = q.shape[1] // k.shape[1]
     if groups > 1:
         k, v = (x.repeat_interleave(groups, 1) for x in (k, v))
-    scale = scale or q.shape[-1] ** -0.5
     if not softcap and sink is None:
         mask = ops.where(hidden, float("-inf"), 0.0)
         mask = (mask if bias is None else mask + bias).to(q.dtype)
