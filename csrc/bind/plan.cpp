@@ -108,6 +108,46 @@ nb::list call_plan(Plan& p, nb::list inputs) {
   return list;
 }
 
+// Of the tensors in a list, that at a place.
+static const Array& array_at(nb::list tensors, nb::handle place, const char* where) {
+  const Py_ssize_t at = PyLong_AsSsize_t(place.ptr());
+  if (PyErr_Occurred()) throw nb::python_error();
+  if (at < 0 || at >= PyList_GET_SIZE(tensors.ptr()) ||
+      !is_tensor(PyList_GET_ITEM(tensors.ptr(), at)))
+    raise("ArgumentError", where, "expected places of tensors");
+  return *array_of(PyList_GET_ITEM(tensors.ptr(), at));
+}
+
+// The same on those of the tensors that have these places; gives tensors.
+static nb::list apply_plan(Plan& p, nb::list tensors, nb::tuple places) {
+  expect_no_capture();
+  std::vector<const Array*> given;
+  for (nb::handle place : places) given.push_back(&array_at(tensors, place, "plan"));
+  std::vector<Array> results;
+  checked([&](Error& error) {
+    nb::gil_scoped_release release;
+    return p.call(given, results, error);
+  });
+  nb::list list;
+  for (Array& each : results) list.append(nb::steal(new_tensor(new_array(std::move(each)))));
+  return list;
+}
+
+// The bytes of small tensors, one after the other.
+static nb::bytes elements(nb::list tensors, nb::tuple places) {
+  std::string bytes;
+  for (nb::handle place : places) {
+    Array x = array_at(tensors, place, "elements");
+    expect_values(x, "elements");
+    expect_readable(x, "elements");
+    if (!x.contiguous() || is_block(x.dtype))
+      raise("ArgumentError", "elements", "expected contiguous tensors of a plain dtype");
+    x.sync();
+    bytes.append(reinterpret_cast<const char*>(x.data), x.size() * bytes_of(x.dtype));
+  }
+  return nb::bytes(bytes.data(), bytes.size());
+}
+
 static void bind_capture(nb::module_& m) {
   m.def("capturing", [] { return recording() != nullptr; });
   m.def("depends_on_input", [](const Array& x) {
@@ -151,6 +191,7 @@ static void bind_runs(nb::class_<Plan>& c) {
           });
         })
       .def("call", &call_plan)
+      .def("apply", &apply_plan)
       .def("release", &Plan::release)
       // One replay, and how long each call took: a list of (kernel, seconds).
       .def("profile", [](Plan& p) {
@@ -208,13 +249,15 @@ static nb::tuple compare_state(nb::bytes state, nb::dict first, nb::dict second,
   for (nb::handle table : {nb::handle(first), nb::handle(second)}) {
     PyObject *name, *tensor;
     for (Py_ssize_t i = 0; PyDict_Next(table.ptr(), &i, &name, &tensor);) {
+      const TensorObject& object = *as_tensor(tensor);
+      if (!object.array && object.node == Py_None) continue;
       const Array* array = array_of(tensor);
       const int64_t now[] = {reinterpret_cast<intptr_t>(array), array->storage()->version.load()};
       const bool fits = end - at >= static_cast<std::ptrdiff_t>(sizeof now);
       same = same && fits && memcmp(at, now, sizeof now) == 0;
       if (!same) return nb::make_tuple(false, recorded);
       at += sizeof now;
-      recorded |= as_tensor(tensor)->node != Py_None;
+      recorded |= object.node != Py_None;
     }
   }
   for (nb::handle each : inputs)
@@ -242,6 +285,7 @@ void bind_plan(nb::module_& m) {
   m.def("tensors_state", &tensors_state);
   m.def("compare_state", &compare_state);
   m.def("signature", &signature);
+  m.def("elements", &elements);
   bind_capture(m);
   nb::class_<Plan> c(m, "Plan");
   bind_runs(c);

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import tallow as tl
-from onnx_made import node, raw, value
+from onnx_made import graph, node, raw, value
+from tallow import _native
 from tallow.errors import ArgumentError, DTypeError, ShapeError
 from tallow.formats.onnx import ValueInfo, ValueType
 
@@ -189,3 +190,79 @@ def test_threads_begin_with_a_model_at_once():
     for each in threads:
         each.join()
     assert not wrong
+
+
+def branching(*inputs, decide):
+    """z = x + 1 where `decide` gives true of the other inputs, else x - 1."""
+
+    def branch(op_type):
+        made = node(op_type, "x one", "r")
+        return graph([], [value("r", (None,))], [made], {"one": tl.tensor([1.0])}, "branch")
+
+    branches = {"then_branch": branch("Add"), "else_branch": branch("Sub")}
+    nodes = [*decide, node("If", "c", "z", **branches)]
+    return tl.onnx.load(
+        raw([value("x", (None,)), *inputs], [value("z", (None,))], nodes, {"k": tl.tensor(16000)})
+    )
+
+
+def test_a_number_that_decides_leads_to_one_plan():
+    """Whatever values come, in whatever turn; few plans are run for known ones."""
+    model = branching(value("rate", (), "int64"), decide=[node("Equal", "rate k", "c")])
+    x = np.array([1, 2], "float32")
+    rng = np.random.default_rng(0)
+    for rate in [16000, 8000] * 6 + [16000] * 5 + [*rng.integers(15990, 16010, 200)]:
+        found = model.run({"x": x, "rate": np.array(rate)})["z"].tolist()
+        assert found == ([2, 3] if rate == 16000 else [0, 1])
+        x = x.copy()
+    before = model.stats.replayed
+    for _ in range(10):
+        assert model.run({"x": x, "rate": np.array(16000)})["z"].tolist() == [2, 3]
+    assert model.stats.replayed == before + 10
+
+
+def test_a_number_may_be_written_between_calls():
+    model = branching(value("rate", (), "int64"), decide=[node("Equal", "rate k", "c")])
+    x, rate = np.array([1, 2], "float32"), np.array(16000)
+    lent = tl.from_numpy(rate)
+    for _ in range(8):
+        for each in (rate, lent):
+            rate[()] = 16000
+            assert model.run({"x": x, "rate": each})["z"].tolist() == [2, 3]
+            rate[()] = 8000
+            assert model.run({"x": x, "rate": each})["z"].tolist() == [0, 1]
+
+
+def test_weights_that_decide_with_a_number():
+    model = branching(value("rate", (), "int64"), decide=[node("Equal", "rate k", "c")])
+    feeds = {"x": np.array([1, 2], "float32"), "rate": np.array(8000)}
+    for weight, found in ((16000, [0, 1]), (8000, [2, 3]), (16000, [0, 1])):
+        for _ in range(5):
+            assert model.run(feeds)["z"].tolist() == found
+        model.weights["k"] = tl.tensor(8000 if weight == 16000 else 16000)
+
+
+@pytest.mark.parametrize("count", [1, 8, 400])
+def test_long_values_that_decide(count):
+    """Those of 400 elements are computed each time."""
+    decide = [
+        node("Greater", "y x", "b"), node("Cast", "b", "i", to=6),
+        node("ReduceMax", "i", "m", keepdims=0), node("Cast", "m", "c", to=9),
+    ]  # fmt: skip
+    model = branching(value("y", (None,)), decide=decide)
+    x = np.zeros(count, "float32")
+    for i in range(12):
+        y = x.copy()
+        y[i % count] = (1, -1)[i % 2]
+        assert set(model.run({"x": x, "y": y})["z"].tolist()) == {1 - 2 * (i % 2)}
+
+
+def test_elements_are_refused_where_there_are_none():
+    x = tl.zeros(4, 4)
+    for wrong in ([x, 1], [], [x.T[1:, 1:]], [None]):
+        with pytest.raises(ArgumentError):
+            _native.elements(wrong, (len(wrong) - 1,))
+    with pytest.raises(ArgumentError):
+        _native.elements([x], (-1,))
+    assert _native.elements([tl.tensor([1, 2]), 3], (0, 0)) == np.array([1, 2, 1, 2]).tobytes()
+    assert _native.elements([], ()) == b""

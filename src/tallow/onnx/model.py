@@ -268,7 +268,7 @@ class _Engine:
         self, parameters: dict[str, Any], buffers: dict[str, Any], inputs: list[Any]
     ) -> list[Any]:
         """The outputs of the program for these weights."""
-        if self._runner is not None and not self._any_unread:
+        if self._runner is not None:
             same, recorded = _native.compare_state(self._state, parameters, buffers, inputs)
             if same and not (recorded and MODE.enabled):
                 with self._lock:  # plans share the memory of their temporaries

@@ -21,6 +21,7 @@ from tallow.errors import CaptureError, TallowError
 from tallow.onnx.holding import Held, constant_storages, storage
 from tallow.onnx.liveness import live_places, used_weights
 from tallow.onnx.program import Program, Step
+from tallow.onnx.routes import Route, Routes
 from tallow.onnx.segment import RunStats, Segment
 from tallow.plan.capturing import Recording
 from tallow.tensor import Tensor, wrap
@@ -62,6 +63,7 @@ class Runner:
         self._is_whole = not self._is_body and all(
             step.row.capture and not step.bodies for step in program.steps
         )
+        self._routes = Routes(program, self._count_given)
         self.clear()
         program.run = self.run
         self._below = [
@@ -80,6 +82,7 @@ class Runner:
         self._tokens: dict[Any, int] = {}
         # Of tokens, none of them twice: a call may hold one across this.
         self._numbers = itertools.count()
+        self._routes.clear()
         self._contents: dict[int, int] = {}  # of a segment's end: how many have been read
         self._unused = 0.0  # plans made, less those run
         for each in getattr(self, "_below", ()):
@@ -101,16 +104,25 @@ class Runner:
         if not self._plans or not program.steps or _native.capturing():  # part of another plan
             return self._free(program.interpret(inputs, outer))
         given = [*inputs, *outer]
-        key: Any = (0, _native.signature(*[given[place] for place in self._given]))
-        whole = self._segments.get(key)
-        if whole is not None and whole.results is not None:
-            self._segments.move_to_end(key)
-            self._count_replay()
-            found = whole.plan.call([given[place]._array for place in whole.inputs])
-            return [wrap(found[i]) if i >= 0 else self._free([x])[0] for i, x in whole.results]
-        values = program.values(inputs, outer)
+        key = 0, _native.signature(*[given[place] for place in self._given])
+        route = self._routes.find(key, given)
+        return self._walk(given, key) if route is None else self._follow(route, given)
+
+    def _follow(self, route: Route, given: list[Any]) -> list[Any]:
+        """The outputs by the one plan that is left."""
+        for each in route.keys:
+            self._segments.move_to_end(each)
+        self._count_replay()
+        made = route.segment.plan.apply(given, route.segment.inputs)
+        return [made[i] if i >= 0 else self._free([x])[0] for i, x in route.results]
+
+    def _walk(self, given: list[Any], key: Any) -> list[Any]:
+        """The outputs, from step to step."""
+        program, n = self.program, len(self.program.inputs)
+        values = program.values(given[:n], given[n:])
         at, count = 0, len(program.steps)
         known: set[int] = set()  # places whose elements count as constants
+        path: list[tuple[Any, Segment]] = []  # what was replayed
         new = False  # a signature without plans was met in this call, and not at its beginning
         while at < count:
             segment = self._segments.get(key)
@@ -125,6 +137,7 @@ class Runner:
                 self._segments.move_to_end(key)
                 self._count_replay()
                 self._replay(segment, values)
+                path.append((key, segment))
             if segment is None:  # a step that no plan can hold
                 at, key = self._step_alone(at, values, known, self._token(key))
                 continue
@@ -132,6 +145,7 @@ class Runner:
             known.update(segment.known)
             if at < count:
                 at, key = self._after(segment, values, known)
+        self._routes.add(path, given, self._segments)
         return self._free([values[place] for place in program.outputs])
 
     def _free(self, values: list[Any]) -> list[Any]:
@@ -207,6 +221,7 @@ class Runner:
         self._segments[key] = segment
         if len(self._segments) > _MOST_PLANS:
             self._segments.popitem(last=False)
+            self._routes.clear()
 
     def _read(self, step: Step, values: list[Any], known: set[int]) -> list[int]:
         """Places that a step wants as Python numbers, small enough to be part of a signature."""
@@ -308,18 +323,7 @@ class Runner:
         return Segment(
             recording.plan, inputs, cloned, tuple(made), tuple(fixed),
             tuple(place for place, _ in fixed), free, end, token,
-            None if at or cloned else self._results(end, tuple(made), dict(fixed)),
         )  # fmt: skip
-
-    def _results(
-        self, end: int, made: tuple[int, ...], fixed: dict[int, Any]
-    ) -> tuple[tuple[int, Any], ...] | None:
-        """Where a plan for all steps has the outputs; None of one for some."""
-        known = fixed | dict(self.program.constants)
-        outputs = self.program.outputs
-        if end < len(self.program.steps) or not {*outputs} <= known.keys() | {*made}:
-            return None
-        return tuple((made.index(p), None) if p in made else (-1, known[p]) for p in outputs)
 
     def _record(self, at: int, values: list[Any]) -> int:
         """Execute steps while a plan can hold them; gives the first that it cannot."""

@@ -21,9 +21,6 @@ class Segment:
     free: tuple[int, ...]
     end: int  # the step after the last
     token: int  # stands for the signature
-    # Of a plan for the whole program: for each output its number among those of the plan, or -1
-    # and what it always is.
-    results: tuple[tuple[int, Any], ...] | None
     fills: tuple[Any, ...] = ()  # of what plans share, until the first run
 
 
