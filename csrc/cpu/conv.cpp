@@ -1,5 +1,6 @@
 // Convolution over 1 to 3 axes and its two gradients: "conv", "conv_input_grad" (also the
 // transposed convolution) and "conv_weight_grad".
+#include "conv_arrange.h"
 #include "conv_linear.h"
 #include "conv_planes.h"
 #include "gemm_linear.h"
@@ -16,7 +17,8 @@ const char* convolve(const Conv& v) {
   if (winograd_fits(v)) return winograd(v);
   if (direct_fits(v)) return direct(v);
   if constexpr (kLanes >= 8) {
-    if (planes_fit(v)) return conv_by_planes(v);
+    if (planes_fit(v))
+      return channels_are_neighbours(v.x) ? with_lines(v, conv_by_planes) : conv_by_planes(v);
   }
   return for_computing(v.out.dtype, "conv", [&]<class T>() { return conv_by_product<T>(v); });
 }
@@ -102,7 +104,9 @@ const char* read(const View& out, const View& x, const View& weight, const View*
     return "conv: shapes do not fit";
   v->has_bias = bias != nullptr;
   if (bias) v->bias = *bias;
-  return moderate(*v) ? nullptr : "conv: expected shapes of fewer elements";
+  if (!moderate(*v)) return "conv: expected shapes of fewer elements";
+  lay_down(v);
+  return nullptr;
 }
 
 const char* check_bias(const View* bias, const View& out) {

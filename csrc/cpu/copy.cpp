@@ -204,6 +204,8 @@ LoadFn loader(DType d, ComputeType wide) {
         return read<f8e5m2, float>;
       case DType::complex64:
         return read<float, float>;
+      case DType::i32:
+        return read<int32_t, float>;
       default:
         return small_loader<float>(d);
     }
@@ -322,8 +324,11 @@ const char* copy_array(const View& out, const View& x) {
     return nullptr;
   }
   if (is_block(out.dtype) || is_block(x.dtype)) return kNoDtype;
-  // Integers of 8 and 16 bits on their way to floats are such at once, without an error.
-  const bool small = bytes_of(x.dtype) <= 2 && is_float(out.dtype) && out.dtype != DType::f64;
+  if (out.dtype == DType::bool_ && differs_from_zero(out, x)) return nullptr;
+  // Integers of 8 and 16 bits on their way to floats are such at once, without an error; those of
+  // 32 bits are rounded once on either way, unless to doubles.
+  const bool small = (bytes_of(x.dtype) <= 2 || x.dtype == DType::i32) && is_float(out.dtype) &&
+                     out.dtype != DType::f64;
   ComputeType wide =
       small || x.dtype == DType::complex64 ? ComputeType::f32 : compute_type(x.dtype);
   Conversion forms[] = {writing(out.dtype, wide), reading(x.dtype, wide)};

@@ -1,6 +1,4 @@
 // The hot ops of elementwise.def: their loops for float vectors, doubles and integers.
-#include <string_view>
-
 #include "elementwise.h"
 #include "gemm_linear.h"
 #include "simd/math.h"

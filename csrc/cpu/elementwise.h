@@ -4,6 +4,8 @@
 // strides, broadcast numbers). So an op costs two or three small loops and not one per dtype and
 // layout.
 #pragma once
+#include <string_view>
+
 #include "../core/kernel.h"
 #include "simd/simd.h"
 
@@ -67,6 +69,11 @@ TL_INLINE const char* differ(const View* const* views, int count) {
 // By the dtype of the first input; complex64 by the op's name.
 const char* run_op(const Arg* args, int inputs, const Steps& steps, const char* name,
                    const double* numbers = nullptr);
+// elementwise_compare.cpp: a comparison of integers of one and four bytes (bools too); false for
+// others. The three views have one shape.
+bool compare_words(const View* const* views, std::string_view name);
+// Such integers as bools.
+bool differs_from_zero(const View& out, const View& x);
 // complex.cpp: null when there is no such op. `real` is set when the result is f32.
 Step complex_step(const char* name, bool* real);
 

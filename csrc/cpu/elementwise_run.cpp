@@ -18,19 +18,15 @@ const char* run_op(const Arg* args, int inputs, const Steps& steps, const char* 
   if (const char* error = differ(views, inputs + 1)) return error;
   DType dtype = views[inputs]->dtype;
   if (is_block(dtype) || (is_float(dtype) && bytes_of(dtype) == 1)) return kNoDtype;
+  if (steps.truth && inputs == 2 && compare_words(views, name)) return nullptr;
   ComputeType wide = compute_type(dtype);
   Step step = nullptr;
   bool real = false;
   if (wide == ComputeType::complex) {
     step = complex_step(name, &real);
   } else if (is_integral(dtype) && steps.words[0] && (dtype != DType::bool_ || !steps.i64)) {
-    int bytes = bytes_of(dtype);
     wide = ComputeType::raw;
-    step = dtype == DType::bool_ ? steps.bools
-                                 : steps.words[bytes == 1   ? 0
-                                               : bytes == 2 ? 1
-                                               : bytes == 4 ? 2
-                                                            : 3];
+    step = dtype == DType::bool_ ? steps.bools : steps.words[__builtin_ctz(bytes_of(dtype))];
   } else {
     step = wide == ComputeType::f32   ? steps.f32
            : wide == ComputeType::f64 ? steps.f64

@@ -18,6 +18,8 @@ CASES = {
     "many channels": ((2, 70, 9, 9), (3, 3, 3), 2, 0, 1, 1),
     "patches": ((2, 3, 32, 32), (10, 16, 16), 16, 0, 1, 1),
     "more padding than image": ((1, 2, 3, 3), (4, 2, 2), 2, 5, 1, 1),
+    "an upright line": ((2, 40, 70, 1), (9, 5, 1), 1, 0, 1, 1),
+    "an upright line with borders": ((3, 24, 33, 1), (8, 4, 1), (2, 1), (3, 0), (2, 1), 2),
     "one row": ((4, 3, 1, 50), (9, 1, 4), 2, 1, 1, 1),
 }
 
@@ -43,6 +45,20 @@ def test_as_in_f64(case, bias):
     w, b = (None if a is None else tl.from_numpy(a.astype("f")) for a in (w, b))
     for view in _views(x.astype("f")):
         np.testing.assert_allclose(F.conv2d(view, w, b, *rest).numpy(), exact, rtol=0, atol=3e-5)
+
+
+def test_a_line_along_any_axis_is_the_same():
+    rng = np.random.default_rng(2)
+    x, w = (tl.from_numpy(rng.standard_normal(s).astype("f")) for s in [(2, 8, 40), (5, 8, 3)])
+    wanted = F.conv1d(x, w, None, 2, 1, 2).numpy()
+    for axis in range(3):
+        shape = [1, 1, 1]
+        shape[axis] = -1
+        given = [[1, 1, 1], [0, 0, 0], [1, 1, 1]]  # stride, padding, dilation
+        for number, values in zip((2, 1, 2), given, strict=True):
+            values[axis] = number
+        found = F.conv3d(x.reshape(2, 8, *shape), w.reshape(5, 8, *shape), None, *given)
+        np.testing.assert_array_equal(found.numpy().reshape(wanted.shape), wanted)
 
 
 @pytest.mark.parametrize("images", [1, 3])
