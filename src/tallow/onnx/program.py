@@ -32,6 +32,7 @@ class Step:
     attributes: dict[str, Any]
     bodies: tuple[tuple[str, Program], ...]
     free: tuple[int, ...]
+    uses: frozenset[int]  # places that it reads, those of its sub-graphs too
 
 
 class Program:
@@ -82,22 +83,41 @@ class Program:
         names = [*row.inputs, *[""] * len(inputs)][: len(inputs)]
         return Step(
             node, row, inputs, tuple(name in row.reads for name in names),
-            tuple(self._place(n) if n else -1 for n in node.outputs), attributes, tuple(bodies), (),
+            tuple([self._place(n) if n else -1 for n in node.outputs]), attributes, tuple(bodies),
+            (), self._uses(inputs, bodies),
         )  # fmt: skip
 
-    def uses(self, step: Step) -> set[int]:
-        """Places that a step reads, those of its sub-graphs too."""
-        found = {place for place in step.inputs if place >= 0}
-        for _, body in step.bodies:
-            found.update(self.places[name] for name in body.outer)
-        return found
+    def _uses(
+        self, inputs: tuple[int, ...], bodies: Sequence[tuple[str, Program]]
+    ) -> frozenset[int]:
+        found = {place for place in inputs if place >= 0}
+        for _, body in bodies:
+            found.update([self.places[name] for name in body.outer])
+        return frozenset(found)
+
+    def result(self, node: Node, constants: Mapping[str, Any]) -> list[Any]:
+        """The outputs of one node, of a program without steps, for inputs that are all known.
+
+        Raises:
+            TallowError: the row refuses them.
+        """
+        names = [*filter(None, node.inputs), *(n for g in node.graphs() for n in outer_names(g))]
+        self.places, self._constants = {}, {name: constants[name] for name in names}
+        for name in names:
+            self._place(name)
+        step = self._step(node)
+        values: list[Any] = [None] * len(self.places)
+        for name in names:
+            values[self.places[name]] = constants[name]
+        self.execute(step, values)
+        return [values[place] if place >= 0 else None for place in step.outputs]
 
     def _with_frees(self, steps: list[Step]) -> tuple[Step, ...]:
         """The steps, each knowing what is not needed after it."""
         kept = {*self.outputs, *(place for place, _ in self.constants)}
         made = []
         for step in reversed(steps):
-            here = (self.uses(step) | {p for p in step.outputs if p >= 0}) - kept
+            here = {*step.uses, *[p for p in step.outputs if p >= 0]} - kept
             kept |= here
             made.append(_replaced(step, tuple(here)))
         return tuple(reversed(made))
@@ -177,13 +197,18 @@ class Body:
 
 def outer_names(graph: Graph) -> list[str]:
     """The values that a graph and its sub-graphs use and do not define, in order of use."""
+    if graph.outer is None:
+        graph.outer = _outer_names(graph)
+    return graph.outer
+
+
+def _outer_names(graph: Graph) -> list[str]:
     known = {each.name for each in graph.inputs} | {*graph.constants}
     found: dict[str, None] = {}
     for node in graph.nodes:
         used = [name for name in node.inputs if name]
-        for value in node.attributes.values():
-            if isinstance(value, Graph):
-                used += outer_names(value)
+        for inner in node.graphs():
+            used += outer_names(inner)
         found |= dict.fromkeys(name for name in used if name not in known)
         known.update(node.outputs)
     found |= dict.fromkeys(each.name for each in graph.outputs if each.name not in known)
@@ -247,4 +272,5 @@ def _replaced(step: Step, free: tuple[int, ...]) -> Step:
         step.attributes,
         step.bodies,
         free,
+        step.uses,
     )

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from tallow import _native
 from tallow.errors import CaptureError, TallowError
-from tallow.onnx.holding import Held, constant_storages, storage
-from tallow.onnx.liveness import live_places, used_weights
+from tallow.onnx.holding import Held, storage
+from tallow.onnx.liveness import Needs
 from tallow.onnx.program import Program, Step
 from tallow.onnx.routes import Route, Routes
 from tallow.onnx.segment import RunStats, Segment
@@ -50,20 +50,15 @@ class Runner:
         self.stats = stats or RunStats()
         self._plans = plans
         self._rewrites = rewrites if rewrites is True else _chosen(rewrites)
-        self._weights = used_weights(program, weights or {})
+        self._needs = Needs(program, weights or {})
         self._is_body = kept is not None
-        self._live = live_places(program)
-        # Inputs and outer values have the first places, in their order.
-        self._count_given = len(program.inputs) + len(program.captured)
-        self._given = [place for place in self._live[0] if place < self._count_given]
         self._constant = {place for place, _ in program.constants}
-        self._held = constant_storages(program) | {storage(x) for x in self._weights.values()}
-        self._kept = Held(program, self._weights.values()) if kept is None else kept
+        self._kept = Held(program, self._needs.weights.values()) if kept is None else kept
         # Whether all steps may be recorded at once, as far as can be told before they are.
         self._is_whole = not self._is_body and all(
             step.row.capture and not step.bodies for step in program.steps
         )
-        self._routes = Routes(program, self._count_given)
+        self._routes = Routes(program, len(program.inputs) + len(program.captured))
         self.clear()
         program.run = self.run
         self._below = [
@@ -104,7 +99,7 @@ class Runner:
         if not self._plans or not program.steps or _native.capturing():  # part of another plan
             return self._free(program.interpret(inputs, outer))
         given = [*inputs, *outer]
-        key = 0, _native.signature(*[given[place] for place in self._given])
+        key = 0, _native.signature(*[given[place] for place in self._needs.given])
         route = self._routes.find(key, given)
         return self._walk(given, key) if route is None else self._follow(route, given)
 
@@ -305,7 +300,7 @@ class Runner:
             nonlocal end
             end = self._record(at, work)
             produced = {p for step in program.steps[at:end] for p in step.outputs if p >= 0}
-            for place in sorted(produced & {*self._live[end]}):
+            for place in sorted(produced & {*self._needs.live[end]}):
                 value = work[place]
                 if value is None or not _native.depends_on_input(value._array):
                     fixed.append((place, value))
@@ -315,7 +310,7 @@ class Runner:
 
         plans = itertools.chain(self._segments.values(), self._recorded.values())
         beside = next((s.plan for s in plans if s is not None), None)
-        recording = Recording(steps, examples, self._weights, beside=beside)
+        recording = Recording(steps, examples, self._needs.weights, beside=beside)
         if end == at:
             return None
         free = tuple({p for step in program.steps[at:end] for p in step.free})
@@ -349,12 +344,12 @@ class Runner:
         """Whether a plan can hold a step: tensors in, and no state of its own."""
         return step.row.capture and all(
             values[p] is None or isinstance(values[p], Tensor) or p in self._constant
-            for p in self.program.uses(step)
+            for p in step.uses
         )
 
     def _keep_known(self, at: int, values: list[Any], known: set[int]) -> None:
         """Give what counts as constant memory of its own: callers may write theirs."""
-        for place in known.intersection(self._live[at]):
+        for place in known.intersection(self._needs.live[at]):
             value = values[place]
             if isinstance(value, Tensor) and value not in self._kept:
                 values[place] = value.clone()
@@ -370,8 +365,8 @@ class Runner:
         """
         found: list[int] = []
         cloned: list[int] = []
-        storages = self._held | {storage(values[place]) for place in known}
-        for place in self._live[at]:
+        storages = self._needs.held | {storage(values[place]) for place in known}
+        for place in self._needs.live[at]:
             value = values[place]
             if not isinstance(value, Tensor) or place in known:
                 continue

@@ -61,7 +61,7 @@ class ShapeRun:
 
     def _results(self, step: Step, values: list[Any]) -> Sequence[Any]:
         nothing = [UNKNOWN] * len(step.outputs)
-        known = [values[place] for place in self._program.uses(step)]
+        known = [values[place] for place in step.uses]
         try:
             if not any(value is UNKNOWN for value in known) or step.bodies:
                 found = self._computed(step, values, known)

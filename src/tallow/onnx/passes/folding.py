@@ -17,10 +17,12 @@ def folded(graph: Graph) -> Graph:
     """The graph without nodes that depend on constants alone."""
     constants = dict(graph.constants)
     nodes = []
+    scratch = Program(Graph("", [], [], []))
     for node in graph.nodes:
-        used = {*filter(None, node.inputs), *(n for g in node.graphs() for n in outer_names(g))}
-        if _always_same(node) and all(name in constants for name in used) and node.outputs:
-            found = _computed(node, constants)
+        used = [*filter(None, node.inputs), *(n for g in node.graphs() for n in outer_names(g))]
+        known = all(name in constants for name in used)
+        if known and node.outputs and _always_same(node):
+            found = _computed(node, used, constants, scratch)
             if found is not None:
                 constants |= found
                 continue
@@ -33,20 +35,17 @@ def _always_same(node: Node) -> bool:
     return node.row.capture and all(_always_same(n) for g in node.graphs() for n in g.nodes)
 
 
-def _computed(node: Node, constants: dict[str, Any]) -> dict[str, Any] | None:
+def _computed(
+    node: Node, used: list[str], constants: dict[str, Any], scratch: Program
+) -> dict[str, Any] | None:
     """The results of a node by name; None where they take much more memory than its inputs."""
-    used = {*filter(None, node.inputs), *(n for g in node.graphs() for n in outer_names(g))}
-    around = {name: constants[name] for name in used}
-    outputs = [name for name in node.outputs if name]
-    from tallow.formats.onnx import ValueInfo
-
-    inner = Graph("", [node], [], [ValueInfo(name, None) for name in outputs], around)
     try:
-        found = dict(zip(outputs, Program(inner).interpret([], []), strict=True))
+        results = scratch.result(node, constants)
     except TallowError:  # told when it is run: a branch that is not taken may have it
         return None
-    size = sum(_bytes(value) for value in found.values())
-    if size > _LARGE and size > _GROWTH * sum(_bytes(value) for value in around.values()):
+    found = {name: value for name, value in zip(node.outputs, results, strict=True) if name}
+    size = sum([_bytes(value) for value in found.values()])
+    if size > _LARGE and size > _GROWTH * sum([_bytes(constants[name]) for name in {*used}]):
         return None
     return found
 

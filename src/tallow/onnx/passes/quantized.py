@@ -15,10 +15,16 @@ from tallow.tensor import Tensor
 
 _BYTES: Final = (u8, i8)
 _MICROSOFT: Final = "com.microsoft"
+# Without one of them there is nothing to do.
+_BEGINNINGS: Final = frozenset(
+    {"DequantizeLinear", "MatMulInteger", "MatMulIntegerToFloat", "QLinearConv"}
+)
 
 
 def quantized(graph: Graph) -> Graph:
     """The graph with integer operators where floats stand between conversions from and to bytes."""
+    if not any(node.op_type in _BEGINNINGS for node in graph.nodes):
+        return graph
     m = Matcher(graph)
     for node in m.nodes():
         pattern = None if node.domain else _PATTERNS.get(node.op_type)
