@@ -1,30 +1,75 @@
-"""What a Loop carries and its body never changes becomes a value of the graph around it."""
+"""What a Loop's body never changes, and products of that, become values of the graph around it."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tallow.formats.onnx import ValueInfo
 from tallow.onnx.graph import Graph, Node
 from tallow.onnx.operators import find
 from tallow.onnx.program import outer_names
+from tallow.tensor import Tensor
 
 T = TypeVar("T")
 
 _BEFORE = 2  # inputs of a Loop, and of its body, before the values that it carries
+# Worth computing before a Loop that may make no iteration, with what leads to them.
+_PRODUCTS = ("MatMul", "Gemm", "Conv")
+_MOVES = ("Transpose", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Identity", "Constant")
 
 
 def without_invariants(graph: Graph) -> Graph:
-    """The graph with Loops that carry only what changes.
+    """The graph with Loops that carry only what changes, and no products of what does not.
 
     Exporters pass weights through each iteration; as values from outside they are constants of the
-    body.
+    body. Products of these and of other values from outside (an encoder's results, that attention
+    of each step projects) are computed once, before the Loop.
     """
     nodes: list[Node] = []
+    constants = graph.constants
     for node in graph.nodes:
-        found = _split(node) if node.op_type == "Loop" and not node.domain else None
-        nodes += [node] if found is None else found
-    return Graph(graph.name, nodes, graph.inputs, graph.outputs, graph.constants)
+        is_loop = node.op_type == "Loop" and not node.domain
+        found = (_split(node) if is_loop else None) or [node]
+        if is_loop and isinstance(found[-1].attributes.get("body"), Graph):
+            before, loop, more = _without_products(found[-1])
+            found[-1:] = [*before, loop]
+            constants = constants | more
+        nodes += found
+    return Graph(graph.name, nodes, graph.inputs, graph.outputs, constants)
+
+
+def _without_products(node: Node) -> tuple[list[Node], Node, dict[str, Any]]:
+    """Nodes for before a Loop, the Loop without them, and constants that they use."""
+    body: Graph = node.attributes["body"]
+    changing = {e.name for e in body.inputs}
+    steady: list[Node] = []
+    for each in body.nodes:
+        plain = not each.domain and each.op_type in _PRODUCTS + _MOVES
+        if plain and changing.isdisjoint(each.inputs):
+            steady.append(each)
+        else:
+            changing.update(each.outputs)
+    needed: set[str] = set()
+    moved: list[Node] = []
+    for each in reversed(steady):
+        if each.op_type in _PRODUCTS or not needed.isdisjoint(each.outputs):
+            needed.update(each.inputs)
+            moved.insert(0, each)
+    if not moved:
+        return [], node, {}
+    prefix = next(name for name in (*node.outputs, node.name) if name)  # names of the Loop's own
+    renamed = {name: f"{prefix}/{name}" for each in moved for name in each.outputs if name}
+    shared = {f"{prefix}/{k}": v for k, v in body.constants.items() if k in needed}
+    inside = renamed | {name: f"{prefix}/{name}" for name in body.constants if name in needed}
+    before = [_renamed(each, inside) for each in moved]
+    for made, each in zip(before, moved, strict=True):
+        made.outputs = [renamed.get(name, name) for name in each.outputs]
+    rest = [_renamed(each, renamed) for each in body.nodes if each not in moved]
+    outputs = [_with_name(each, renamed) for each in body.outputs]
+    made = node.with_inputs(node.inputs)
+    smaller = Graph(body.name, rest, body.inputs, outputs, body.constants)
+    made.attributes = node.attributes | {"body": smaller}
+    return before, made, shared
 
 
 def _split(node: Node) -> list[Node] | None:
@@ -60,11 +105,46 @@ def _split(node: Node) -> list[Node] | None:
 
 
 def _origin(body: Graph, name: str) -> str:
-    """The value that stands behind Identity nodes."""
-    made = {node.outputs[0]: node for node in body.nodes if node.op_type == "Identity"}
-    while name in made and not made[name].domain:
-        name = made[name].inputs[0]
-    return name
+    """The value behind nodes that change nothing: Identity, and what Paddle writes for `assign`.
+
+    That is Unsqueeze, Add of a zero, Squeeze.
+    """
+    made = {node.outputs[0]: node for node in body.nodes if not node.domain}
+    found = name
+    squeezed: list[Any] = []  # axes that have to be added yet
+    while found in made:
+        node = made[found]
+        if node.op_type == "Squeeze":
+            squeezed.append(_axes(body, node))
+        elif node.op_type == "Unsqueeze":
+            if not squeezed or squeezed.pop() != _axes(body, node):
+                return name
+        elif node.op_type == "Add":
+            if not squeezed or not _is_zero(_constant(body, node.inputs[1])):
+                return name
+        elif node.op_type != "Identity":
+            break
+        found = node.inputs[0]
+    return name if squeezed else found
+
+
+def _axes(body: Graph, node: Node) -> Any:
+    """Constant axes as numbers; what equals no other axes if they are not constant."""
+    axes = node.attributes.get("axes")
+    if axes is None and len(node.inputs) > 1:
+        axes = _constant(body, node.inputs[1])
+    return axes.tolist() if isinstance(axes, Tensor) else axes if axes else object()
+
+
+def _constant(body: Graph, name: str) -> Any:
+    """A constant's value; None of all else."""
+    given = (n for n in body.nodes if n.op_type == "Constant" and n.outputs[0] == name)
+    node = next(given, None)
+    return body.constants.get(name) if node is None else node.attributes.get("value")
+
+
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.shape in ((), (1,)) and value.item() == 0
 
 
 def _smaller(body: Graph, same: dict[int, str], renamed: dict[str, str]) -> Graph:
