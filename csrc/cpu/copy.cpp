@@ -275,18 +275,19 @@ DType compute_dtype(ComputeType wide) {
 int compute_bytes(ComputeType wide) { return wide == ComputeType::f32 ? 4 : 8; }
 
 void copy_words(const View& out, const View& x) {
-  if (x.ndim >= 2 && out.back_stride(1) == 1 && x.back_stride(2) == 1 && x.back_stride(1) > 1 &&
-      x.back(2) >= 8 &&
-      (x.back(1) >= 8 || (x.back(1) == 2 && bytes_of(x.dtype) == 4 && out.back_stride(2) == 2))) {
+  View to = out, from = x;
+  const bool turned = x.ndim > 2 && x.size() >= 1024 && !(x.contiguous() && out.contiguous());
+  if (turned) put_in_order(to, from);
+  if (is_transposition(to, from)) {
     switch (bytes_of(x.dtype)) {
       case 1:
-        return transpose<uint8_t>(out, x);
+        return transpose<uint8_t>(to, from);
       case 2:
-        return transpose<uint16_t>(out, x);
+        return transpose<uint16_t>(to, from);
       case 4:
-        return transpose<uint32_t>(out, x);
+        return transpose<uint32_t>(to, from);
       default:
-        return transpose<uint64_t>(out, x);
+        return transpose<uint64_t>(to, from);
     }
   }
   const View* views[] = {&out, &x};
