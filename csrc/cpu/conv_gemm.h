@@ -195,7 +195,9 @@ struct Tiling {
   int64_t row_blocks, column_blocks;
   bool shared;  // few panels: all packed first, tasks split the rows
 
-  Tiling(int64_t columns, int64_t width, int64_t all_rows, int64_t groups, int64_t most = 8) {
+  // Blocks of `step` panels, twice or more; each has a surplus that costs as much as some panels.
+  Tiling(int64_t columns, int64_t width, int64_t all_rows, int64_t groups, int64_t most = 8,
+         int64_t step = 1, double surplus = 0.15) {
     const int64_t threads = num_threads();
     panels = ceil_div(columns, width);
     shared = panels <= 8 && threads > 1 && panels * groups < 8 * threads && all_rows >= 48;
@@ -207,11 +209,11 @@ struct Tiling {
       rows = ceil_div(ceil_div(all_rows, row_blocks), kPanelRows) * kPanelRows;
       // Wide blocks reuse a strip of weights more often; their number should divide evenly.
       double best = 0;
-      block = 1;
-      for (int64_t b = 1; b <= most && b <= panels; ++b) {
+      block = step = step <= most && step <= panels ? step : 1;
+      for (int64_t b = step; b <= most && b <= panels; b += step) {
         const int64_t tasks = ceil_div(panels, b) * ceil_div(all_rows, rows) * groups;
-        const double cost = ceil_div(tasks, threads) * (static_cast<double>(b) + 0.15);
-        if (b == 1 || cost < best) {
+        const double cost = ceil_div(tasks, threads) * (static_cast<double>(b) + surplus);
+        if (b == step || cost < best) {
           best = cost;
           block = b;
         }

@@ -8,7 +8,7 @@
 
 namespace tl::TL_ISA {
 
-inline constexpr int kMostSlots = 32, kMostPanels = 16;
+inline constexpr int kMostSlots = 32, kMostPanels = 32;
 
 // Planes of a channel: for each phase of the rows one for each element of the kernel's rows, as
 // wide as the output, so that panels run on over its rows; or, where panels fit into a row, one for
@@ -16,7 +16,7 @@ inline constexpr int kMostSlots = 32, kMostPanels = 16;
 // begins. Where small images would leave much of their last panels empty, each kernel element has a
 // plane, in which rows of the output follow each other over all images.
 struct Planes {
-  int64_t row_phases, slots, pitch;
+  int64_t row_phases, slots, pitch, width;
   int64_t extra_rows;         // of a plane, beyond those of the output
   int64_t images, positions;  // of one image, or of all in one line
   bool by_element, joined;
@@ -25,7 +25,8 @@ struct Planes {
     constexpr int kN = kPanelColumns<float>;
     const View &w = v.weight, &out = v.out;
     const int64_t down = (w.shape[3] - 1) * v.dilation[1], along = (w.shape[4] - 1) * v.dilation[2];
-    by_element = out.shape[4] % kN != 0;
+    width = out.shape[4];
+    by_element = width % kN != 0;
     positions = v.out_positions();
     joined = by_element && v.batch() > 1 && positions < 8 * kN && positions % kN != 0;
     images = joined ? 1 : v.batch();
@@ -37,6 +38,18 @@ struct Planes {
   }
   int64_t size(int64_t rows) const {
     return row_phases * slots * (rows + extra_rows) * pitch + 2 * kPanelColumns<float>;
+  }
+  // Panels that end with a row of the output.
+  int64_t whole_rows() const {
+    constexpr int kN = kPanelColumns<float>;
+    return joined ? 1 : width / common_divisor(width, kN);
+  }
+  // What a block of panels lays out beyond its own rows, in the time of the product of a panel.
+  double surplus(const Conv& v) const {
+    if (joined) return 0.15;
+    const int64_t again = (v.weight.shape[3] - 1) * v.dilation[1] + 1 - row_phases;
+    const double lines = static_cast<double>(slots * max64(0, again) * pitch) / 2;
+    return 0.15 + lines / static_cast<double>(v.kernel_elements() * v.out_channels());
   }
   bool fits(const Conv& v) const {
     const View& x = v.x;
@@ -83,19 +96,22 @@ inline void lay_out_rows(const Conv& v, const Planes& planes, const SlotLines& l
   const View& x = v.x;
   const int64_t step = v.stride[2] * x.strides[4], height = v.out.shape[3];
   const int64_t plane = (most + planes.extra_rows) * planes.pitch;
+  const int64_t down = (v.weight.shape[3] - 1) * v.dilation[1];
   const bool halved = x.dtype == DType::f32 && step == 2;
-  for (int64_t phase = 0; phase < planes.row_phases; ++phase) {
-    float* row = to + phase * planes.slots * plane;
-    const int64_t top = v.offset[1] + (planes.joined ? phase * v.dilation[1] : phase);
-    int64_t image = n * x.strides[0] + c * x.strides[1], r = y0;
-    for (int64_t i = 0; i < rows + planes.extra_rows; ++i, ++r, row += planes.pitch) {
-      if (planes.joined && r == height) {
-        r = 0;
-        image += x.strides[0];
-      }
+  int64_t image = n * x.strides[0] + c * x.strides[1], r = y0;
+  // Row after row of the image: memory is far.
+  for (int64_t i = 0; i < rows + planes.extra_rows; ++i, ++r) {
+    if (planes.joined && r == height) {
+      r = 0;
+      image += x.strides[0];
+    }
+    for (int64_t phase = 0; phase < planes.row_phases; ++phase) {
+      if (!planes.joined && i >= rows + (down - phase) / v.stride[1]) continue;
+      const int64_t top = v.offset[1] + (planes.joined ? phase * v.dilation[1] : phase);
       const int64_t y = r * v.stride[1] + top;
       if (y < 0 || y >= x.shape[3]) continue;
       const int64_t from = image + y * x.strides[3];
+      float* row = to + phase * planes.slots * plane + i * planes.pitch;
       for (int64_t slot = 0; slot < planes.slots; ++slot) {
         float* line = row + slot * plane + lines.low[slot];
         const int64_t count = lines.count[slot], at = from + lines.begin[slot];
@@ -224,7 +240,7 @@ inline bool planes_fit(const Conv& v) {
   if (v.x.shape[2] != 1 || v.out.shape[2] != 1 || v.weight.shape[2] != 1 || v.offset[0] != 0)
     return false;
   // A block of panels lays out whole rows, of which a long one would be laid out again and again.
-  if (v.out.shape[4] > 4 * kMostPanels * kPanelColumns<float>) return false;
+  if (v.out.shape[4] > 2 * kMostPanels * kPanelColumns<float>) return false;
   return Planes(v).fits(v);
 }
 
@@ -234,7 +250,8 @@ inline const char* conv_by_planes(const Conv& v) {
   const int64_t kernel_elements = v.kernel_elements(), channels = v.channels(),
                 depth = channels * kernel_elements, out_channels = v.out_channels();
   const int64_t per_image = ceil_div(planes.positions, kN);
-  const Tiling tiling(planes.images * per_image * kN, kN, out_channels, v.groups, kMostPanels);
+  const Tiling tiling(planes.images * per_image * kN, kN, out_channels, v.groups, kMostPanels,
+                      planes.whole_rows(), planes.surplus(v));
   const int64_t at_once = channels_at_once(channels, kernel_elements);
   const int64_t steps = ceil_div(channels, at_once), panel = at_once * kernel_elements * kN;
   const int64_t most =
