@@ -213,3 +213,45 @@ def test_a_softmax_over_no_keys_leaves_zeros():
         "k": tl.zeros(1, 2, 4, 0), "mask": tl.zeros(2, 0), "v": tl.zeros(1, 2, 0, 5),
     }  # fmt: skip
     assert both(given, tl.randn(1, 2, 2, 4)) == 1
+
+
+def one_hot(last, bias=None, first=0):
+    """A product with rows that have a 1 in one place; `last`: the index's last axis."""
+    nodes = [
+        node("Reshape", "x shape", "a"),
+        node("Expand", "a wide", "b"),
+        node("Equal", "b places", "c"),
+        node("Cast", "c", "d", to=CODES["float"]),
+        node("MatMul", "d weight", "e" if bias else "y"),
+    ]
+    constants = {
+        "shape": tl.tensor([2, 3, last], dtype="i64"),
+        "wide": tl.tensor([2, 3, 5], dtype="i64"),
+        "places": tl.arange(first, first + 5, dtype="i32").reshape(1, 5),
+        "weight": tl.arange(20.0).reshape(5, 4).sin(),
+    }
+    if bias:
+        nodes.append(node("Add", "bias e", "y"))
+        constants["bias"] = tl.arange(4.0).cos().reshape(bias)
+    return graph(nodes, constants)
+
+
+@pytest.mark.parametrize("bias", [None, (4,), (1, 4)], ids=str)
+def test_a_product_with_a_one_hot_row_is_a_row(bias):
+    given, x = one_hot(1, bias), tl.tensor([0, 4, -1, 5, 2**31 - 1, -(2**31)], dtype="i32")
+    assert both(given, x) == 3
+
+
+@pytest.mark.parametrize("bias", [None, (4,)], ids=str)
+def test_an_index_that_differs_along_its_axis_has_several_ones(bias):
+    x = tl.tensor([0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 0, 1, 1, 3, 9] * 2, dtype="i32")
+    assert both(one_hot(5, bias), x) == 3
+
+
+def test_products_that_are_no_rows_stay():
+    x = tl.tensor([1, 2, 3, 4, 5, 6], dtype="i32")
+    assert both(one_hot(1, first=1), x) == 5
+    assert both(one_hot(1, (1, 1, 4)), x) == 4
+    infinite = one_hot(1)
+    infinite.constants["weight"] = infinite.constants["weight"] / tl.tensor([1.0, 0.0, 1.0, 1.0])
+    assert both(infinite, x) == 5

@@ -15,6 +15,22 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, exact: int 
     return ops.linear(x, weight, bias, exact=bool(exact))
 
 
+@operator("Rows", domain="tallow")
+def rows(
+    x: Tensor, table: Tensor, places: Tensor, weight: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    """(x == places) @ weight + bias, where places are all numbers from 0 on.
+
+    Where x is the same all along its last axis, a result is the row of the table that x names:
+    of weight + bias, between two rows of bias alone.
+    """
+    if x.ndim >= places.ndim and (x.shape[-1] == 1 or x.stride(-1) == 0):
+        index = x.select(-1, 0)
+        return ops.embedding(index.maximum(-1).minimum(weight.shape[0]) + 1, table)
+    found = x.eq(places).to(weight.dtype) @ weight
+    return found if bias is None else found + bias
+
+
 @operator("Silu", domain="tallow")
 def silu(x: Tensor) -> Tensor:
     return ops.silu(x)

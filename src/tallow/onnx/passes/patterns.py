@@ -9,6 +9,7 @@ from tallow.onnx.graph import Graph, Node
 from tallow.onnx.passes.attention import attention, matrix_transpose
 from tallow.onnx.passes.linear import conv_bias, conv_scale, gemm, matmul
 from tallow.onnx.passes.matching import Matcher
+from tallow.onnx.passes.one_hot import one_hot_product
 
 _ROOT: Final = 2**0.5
 
@@ -198,6 +199,6 @@ PATTERNS: Final[Mapping[str, tuple[Callable[[Matcher, Node], bool], ...]]] = {
     "Softmax": (attention,),
     "Conv": (conv_scale, conv_bias),
     "ConvTranspose": (conv_bias,),
-    "MatMul": (matmul,),
+    "MatMul": (one_hot_product, matmul),
     "Gemm": (gemm,),
 }
