@@ -224,8 +224,10 @@ const char* repeat_pixels(const Arg* args, int) {
 
 }  // namespace
 
+void register_sample_points(KernelTable& t);
 void register_resample(KernelTable& t);
 void register_resample(KernelTable& t) {
+  register_sample_points(t);
   t.add("resample", "out:out x:in axis:i start:in offset:in weight:in", resample);
   t.add("repeat_pixels", "out:out x:in rows:i columns:i", repeat_pixels);
 }

@@ -33,6 +33,8 @@ CONTIGUOUS = {
     "conv_depthwise_last",
     "layer_norm_backward",  # their gradients always are
     "best_boxes",
+    "gather_sum",
+    "sample_grid",
     "conv_int8",
     "conv_last",
     "int8_columns",

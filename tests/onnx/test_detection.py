@@ -86,6 +86,8 @@ def test_roi_align(mode):
 
     want = expected("RoiAlign", [X, REGIONS, images], whole, 16)[0]
     equal(run("RoiAlign", [X, REGIONS, images], given, 10)[0], want, 1e-4)
+    channels = np.random.default_rng(0).standard_normal((2, 70, 7, 9)).astype("f4")
+    check("RoiAlign", [channels, REGIONS, images], given, 16, tolerance=1e-4)
     many = np.concatenate([REGIONS] * 40)
     check("RoiAlign", [X, many, np.tile(images, 40)], given, 16, tolerance=1e-4)
 

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from tallow import ops
-from tallow.dtype import DType, f32, f64, i64
+from tallow.autograd.mode import MODE
+from tallow.dtype import DType, f32, f64, i32, i64
 from tallow.errors import ArgumentError, expect
 from tallow.factories import tensor, zeros
 from tallow.onnx.operators.moving import listed
 from tallow.onnx.operators.table import operator
 from tallow.ops.mask import best_boxes, mask_counts, positions_of
 from tallow.ops.resample import check_longest
+from tallow.ops.sample_points import gather_sum
 from tallow.tensor import Tensor
 
 _REGIONS = 64  # regions whose samples are in memory at once
@@ -83,6 +85,12 @@ def _samples(
         after = (first + 1).clamp(0, length - 1)
         good = inside.to(at.dtype)
         ends.append(((first, (1 - part) * good), (after, part * good)))
+    if (
+        not largest
+        and x.dtype is f32
+        and not (MODE.enabled and (x.requires_grad or start.requires_grad))
+    ):
+        return _means(x, images, ends, grid, pooled)
     rows = x.permute(0, 2, 3, 1).reshape(n * lengths[0] * lengths[1], c)
     first_row = ops.take_positions(ops.arange(n, dtype=i64) * lengths[0], images).unsqueeze(1)
     found: Any = None
@@ -99,6 +107,33 @@ def _samples(
     bins = found.reshape(shape)
     made: Tensor = bins.amax((2, 4)) if largest else bins.mean((2, 4))
     return made.permute(0, 3, 1, 2)
+
+
+def _means(
+    x: Tensor, images: Tensor, ends: Sequence[Any], grid: tuple[int, int], pooled: tuple[int, int]
+) -> Tensor:  # fmt: skip
+    """Means of samples between four pixels each, of neighbours along both axes and their weights.
+
+    All samples of a bin are taps of one sum.
+    """
+    c, columns = x.shape[1], x.shape[3]
+    count, factor = images.shape[0], 1 / (grid[0] * grid[1])
+
+    def by_bin(pair: Any, axis: int) -> tuple[Tensor, Tensor]:  # (regions, pooled, taps)
+        shape = (count, pooled[axis], grid[axis])
+        parts = [[each[i].reshape(shape) for each in pair] for i in range(2)]
+        places, weights = (ops.cat(part, 2) for part in parts)
+        return places, weights
+
+    (rows, tall), (places, wide) = by_bin(ends[0], 0), by_bin(ends[1], 1)
+    index = (rows * columns)[:, :, None, :, None] + places[:, None, :, None, :]
+    weight = (tall * factor)[:, :, None, :, None] * wide[:, None, :, None, :]
+
+    def by_tap(x: Tensor) -> Tensor:
+        return x.flatten(3).flatten(1, 2).permute(2, 0, 1).contiguous()
+
+    found = gather_sum(x.flatten(2), images.to(i64), by_tap(index).to(i32), by_tap(weight))
+    return found.reshape(count, c, *pooled)
 
 
 def _grids(

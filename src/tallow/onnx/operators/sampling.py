@@ -8,11 +8,13 @@ from itertools import product
 from typing import Any, Final
 
 from tallow import ops
+from tallow.autograd.mode import MODE
 from tallow.dtype import DType, f32, f64, i64
 from tallow.errors import ArgumentError, DTypeError, expect
 from tallow.onnx.operators.moving import whole
 from tallow.onnx.operators.table import operator
 from tallow.ops.grid import FAR
+from tallow.ops.sample_points import sample_grid
 from tallow.tensor import Tensor
 
 _PADDINGS: Final = ("zeros", "border", "reflection")
@@ -121,6 +123,13 @@ def _sampled(x: Tensor, grid: Tensor, mode: str, padding: str, corners: bool) ->
     return out.reshape(shape).permute(0, n + 1, *range(1, n + 1)).contiguous()
 
 
+def _in_kernel(x: Tensor, grid: Tensor) -> bool:
+    """Whether the kernel computes all of it: f32 is enough, and no gradient is wanted."""
+    if x.dtype.kind != "f" or grid.dtype is not f32 or math.prod(x.shape[2:]) > 1 << 24:
+        return False
+    return not (MODE.enabled and (x.requires_grad or grid.requires_grad))
+
+
 @operator("GridSample", since=20)
 def grid_sample(
     x: Tensor, grid: Tensor, *, mode: str = "linear", padding_mode: str = "zeros",
@@ -141,6 +150,10 @@ def grid_sample(
     expect(not empty, where, "axes with elements", x.shape)
     wide: DType = f64 if f64 in (grid.dtype, x.dtype) else f32
     grid = grid.to(wide)
+    if mode == "linear" and n == 2 and padding_mode != "reflection" and _in_kernel(x, grid):
+        points = grid.reshape(x.shape[0], math.prod(grid.shape[1:-1]), 2)
+        out = sample_grid(x.to(f32), points, padding_mode == "border", bool(align_corners))
+        return out.reshape(*x.shape[:2], *grid.shape[1:-1]).to(x.dtype)
     if mode == "nearest":
         return _sampled(x, grid, mode, padding_mode, bool(align_corners))
     expect(x.dtype.kind in "fiu", where, "numbers, or mode nearest", x.dtype.name, DTypeError)
