@@ -252,6 +252,7 @@ const char* pool(const View& out, const View* indices, const View& x, const Arg*
     positions = widened(*indices);
   }
   if (w.out.size() == 0) return nullptr;
+  if (!indices && pool_last_fits(w)) return max_pool_last(w);
   if (!indices && max_lines_fit(w)) return max_lines(w);
   return for_any(x.dtype, "max_pool", [&]<class T>() -> const char* {
     using S = Compared<T>;

@@ -65,4 +65,10 @@ const char* read_windows(const char* kernel, const View& out, const View& x, con
 bool max_lines_fit(const Windows& w);
 const char* max_lines(const Windows& w);
 
+// Images in f32 whose channels lie next to each other, and results that lie so. Averages are over
+// the product of two numbers, of the result's row and of its column.
+bool pool_last_fits(const Windows& w);
+const char* max_pool_last(const Windows& w);
+const char* avg_pool_last(const Windows& w, const float* rows, const float* columns);
+
 }  // namespace tl::TL_ISA

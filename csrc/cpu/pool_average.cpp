@@ -52,6 +52,11 @@ struct Average {
     const int64_t start = o * w.stride[axis] - w.padding[axis];
     return min64(start + w.kernel[axis], w.x.shape[2 + axis] + w.padding[axis]) - start;
   }
+  // What sums of a row of results are over, but for what depends on the column.
+  float of_row(int64_t z, int64_t y) const {
+    return static_cast<float>(divisor != 0 ? divisor
+                                           : static_cast<double>(count(0, z) * count(1, y)));
+  }
 };
 
 // One row of results: the sum of the rows of its windows, then along it.
@@ -82,8 +87,7 @@ void average_row(const Average& a, const float* columns, int64_t length, const P
      : w.stride[2] == 2 ? add_taps<2>
                         : add_taps<0>)(line, w.stride[2], w.kernel[2], width, sums);
   }
-  const float rows = a.divisor != 0 ? static_cast<float>(a.divisor)
-                                    : static_cast<float>(a.count(0, z) * a.count(1, y));
+  const float rows = a.of_row(z, y);
   for (int64_t o = 0; o < width; ++o) sums[o] /= rows * columns[o];
   a.put(out.data +
             (n * out.strides[0] + c * out.strides[1] + z * out.strides[2] + y * out.strides[3]) *
@@ -105,13 +109,18 @@ const char* avg_pool(const Arg* args, int) {
     return nullptr;
   });
   if (error || a.w.out.size() == 0) return error;
-  const int64_t own = 2 * cost.line, width = a.w.out.shape[4];
-  Scratch memory((own * num_threads() + width) * sizeof(float));
+  const int64_t own = 2 * cost.line, width = a.w.out.shape[4], height = a.w.out.shape[3];
+  Scratch memory((own * num_threads() + width + height) * sizeof(float));
   float* lines = memory.as<float>();
   if (!lines) return "avg_pool: out of memory";
   float* columns = lines + own * num_threads();
   for (int64_t o = 0; o < width; ++o)
     columns[o] = a.divisor != 0 ? 1.f : static_cast<float>(a.count(2, o));
+  if (pool_last_fits(a.w)) {
+    float* rows = columns + width;
+    for (int64_t y = 0; y < height; ++y) rows[y] = a.of_row(0, y);
+    return avg_pool_last(a.w, rows, columns);
+  }
   parallel_for(a.w.lines(), 1 + 16384 / (1 + cost.work), [&](int64_t begin, int64_t end, int t) {
     float* line = lines + own * t;
     PoolRow row(a.w, begin);
