@@ -8,38 +8,16 @@
 namespace tl::TL_ISA {
 namespace {
 
-// Pixels whose sums are made together, a multiple of all tiles. The weights of a panel are read
-// from near for each of them.
-constexpr int64_t kStrip = 96;
+// Pixels of a strip: what is unfolded of it is shared by all of its channels. A short depth takes
+// more, since up to a tile's pixels are unfolded beside those at the border. All multiples of
+// tiles.
+constexpr int64_t kStrip = 96, kLongStrip = 384;
+// Pixels that read a panel of weights from near; what they read themselves stays near, too.
+constexpr int64_t kBlock = 48;
 // Taps times channels of a part of the sum: 16 channels of weights take 24 kB then.
 constexpr int64_t kMostDepth = 384;
-// Bounds of strides, offsets and dilations, and of what is computed of them.
-constexpr int64_t kFar = int64_t{1} << 40, kSpan = int64_t{1} << 60;
-
-// Along one axis. Outputs low … high - 1 read nothing outside x.
-struct Axis {
-  int64_t out, x, kernel, stride, offset, dilation, low = 0, high = 0;
-
-  const char* settle() {
-    if (stride < 1 || stride > kFar || dilation < 1 || dilation > kFar || offset > kFar ||
-        offset < -kFar)
-      return "conv_last: expected positive strides and dilations, and none beyond 2^40";
-    int64_t reach, span;
-    if (kernel < 1 || x > kSpan || __builtin_mul_overflow(kernel, dilation, &reach) ||
-        __builtin_mul_overflow(out, stride, &span) || max64(reach, span) > kSpan)
-      return "conv_last: expected a kernel, and shapes of fewer elements";
-    low = min64(out, max64(0, -floor_div(offset, stride)));
-    high = floor_div(x - 1 - offset - (kernel - 1) * dilation, stride) + 1;
-    high = max64(low, min64(high, out));
-    return nullptr;
-  }
-  // Where tap t of output o reads, or -1.
-  int64_t at(int64_t o, int64_t t) const {
-    const int64_t i = o * stride + offset + t * dilation;
-    return i < x ? max64(i, -1) : -1;
-  }
-};
-
+// Weights of a whole that does not stay in the second cache are asked for before they are needed.
+constexpr int64_t kNear = int64_t{1} << 18;
 struct ConvLast {
   View out, x;
   Axis high, wide;
@@ -51,6 +29,9 @@ struct ConvLast {
 
   int64_t pixels() const { return out.shape[0] * high.out * wide.out; }
   int64_t part_depth() const { return ceil_div(depth, parts); }
+  int64_t most_of_strip() const {
+    return depth * 4 <= kMostDepth ? kLongStrip : kStrip;  // as much is unfolded
+  }
   int64_t eights() const { return ceil_div(out_channels, kEight); }
   // Tiles of two eights; one of three at the end of an odd number of them.
   int64_t groups() const { return max64(1, eights() / 2); }
@@ -68,14 +49,15 @@ struct Strip {
   float* patches;  // of pixels that cannot read x itself, a part of the depth each
 
   static size_t bytes(const ConvLast& v) {
-    const size_t list = kStrip + kTileMost;
-    return (3 * list * sizeof(int64_t) + kStrip * v.part_depth() * sizeof(float) + 127) & ~127ull;
+    const size_t list = kLongStrip + kTileMost;
+    const size_t patches = v.most_of_strip() * v.part_depth() * sizeof(float);
+    return (3 * list * sizeof(int64_t) + patches + 127) & ~127ull;
   }
   explicit Strip(char* memory) {
     base = reinterpret_cast<int64_t*>(memory);
-    place = base + kStrip + kTileMost;
-    from = reinterpret_cast<const float**>(place + kStrip + kTileMost);
-    patches = reinterpret_cast<float*>(from + kStrip + kTileMost);
+    place = base + kLongStrip + kTileMost;
+    from = reinterpret_cast<const float**>(place + kLongStrip + kTileMost);
+    patches = reinterpret_cast<float*>(from + kLongStrip + kTileMost);
   }
 };
 
@@ -88,101 +70,111 @@ uint64_t place_of(const ConvLast& v, int64_t n, int64_t y, int64_t x) {
 }
 
 // Pixels that read x itself first, the others from the end.
-void order_pixels(const ConvLast& v, Strip& s) {
-  int64_t inside = 0, outside = s.count, pixel = s.begin;
-  int64_t ox = pixel % v.wide.out, oy = pixel / v.wide.out % v.high.out;
-  int64_t n = pixel / v.wide.out / v.high.out;
+[[gnu::noinline]] void order_pixels(const ConvLast& v, Strip& s) {
+  int64_t inside = 0, outside = s.count, place = s.begin * v.out_channels;
+  int64_t ox = s.begin % v.wide.out, oy = s.begin / v.wide.out % v.high.out;
+  int64_t n = s.begin / v.wide.out / v.high.out;
   const uint64_t step = place_of(v, 0, 0, v.wide.stride);
-  for (const int64_t end = s.begin + s.count; pixel < end; ++n) {
-    for (; oy < v.high.out && pixel < end; ++oy, ox = 0) {
+  for (int64_t left = s.count; left > 0; ++n, oy = 0) {
+    for (; oy < v.high.out && left > 0; ++oy, ox = 0) {
       const bool within = oy >= v.high.low && oy < v.high.high;
+      const int64_t end = min64(v.wide.out, ox + left);
+      const int64_t low = within ? min64(end, v.wide.low) : end;
+      const int64_t high = within ? max64(low, min64(end, v.wide.high)) : end;
       uint64_t base =
           place_of(v, n, oy * v.high.stride + v.high.offset, ox * v.wide.stride + v.wide.offset);
-      for (; ox < v.wide.out && pixel < end; ++ox, ++pixel, base += step) {
-        const int64_t i = within && ox >= v.wide.low && ox < v.wide.high ? inside++ : --outside;
+      left -= end - ox;
+      const auto put = [&](int64_t i) {
         s.base[i] = static_cast<int64_t>(base);
-        s.place[i] = pixel * v.out_channels;
-      }
+        s.place[i] = place;
+        base += step;
+        place += v.out_channels;
+      };
+      for (; ox < low; ++ox) put(--outside);
+      for (; ox < high; ++ox) put(inside++);
+      for (; ox < end; ++ox) put(--outside);
     }
-    oy = 0;
   }
   s.whole = inside - inside % v.unit();
 }
 
-// Taps along an axis that lie inside x.
-struct Taps {
-  int64_t begin = 0, end = 0;
-  Taps(const Axis& a, int64_t o) {
-    while (begin < a.kernel && a.at(o, begin) < 0) ++begin;
-    for (end = begin; end < a.kernel && a.at(o, end) >= 0;) ++end;
-  }
+// One part of the depth, and where it is read by pixels that read x itself, and by the others.
+struct Part {
+  int64_t first, depth;
+  const int64_t *at, *in_patch;
+  bool begins, ends;
 };
 
-// What pixel i of the strip multiplies with elements first … first + count of the depth.
-void unfold(const ConvLast& v, const Strip& s, int64_t i, const int64_t* at, int64_t first,
-            int64_t count, float* to) {
+// What pixel i of the strip multiplies in one part of the depth.
+[[gnu::noinline]] void unfold(const ConvLast& v, const Strip& s, int64_t i, const Part& part,
+                              float* to) {
   const int64_t pixel = s.place[i] / v.out_channels;
   const Taps rows(v.high, pixel / v.wide.out % v.high.out), columns(v.wide, pixel % v.wide.out);
-  const int64_t row = v.wide.kernel * v.channels, end = first + count;
+  const int64_t row = v.wide.kernel * v.channels;
   const int64_t wide = (columns.end - columns.begin) * v.channels;
-  if ((rows.end - rows.begin) * wide < v.depth) memset(to, 0, count * sizeof(float));
+  if ((rows.end - rows.begin) * wide < v.depth) memset(to, 0, part.depth * sizeof(float));
   const float* x = v.x.ptr<const float>();
   const uint64_t base = static_cast<uint64_t>(s.base[i]);
   const auto from = [&](int64_t k) {
-    return x + static_cast<int64_t>(base + static_cast<uint64_t>(at[k]));
+    return x + static_cast<int64_t>(base + static_cast<uint64_t>(part.at[k]));
   };
   const bool runs = v.x.strides[1] == 1 && v.channels >= 8;  // else many calls of memcpy
   const int64_t run = runs ? v.channels : wide;
   for (int64_t y = rows.begin; y < rows.end; ++y) {
-    const int64_t begin = y * row + columns.begin * v.channels;
+    const int64_t begin = y * row + columns.begin * v.channels - part.first;
     for (int64_t k = begin; k < begin + wide; k += run) {
-      const int64_t low = max64(k, first), high = min64(k + run, end);
-      if (runs && low < high) memcpy(to + low - first, from(low), (high - low) * sizeof(float));
-      for (int64_t j = runs ? high : low; j < high; ++j) to[j - first] = *from(j);
+      const int64_t low = max64(k, 0), high = min64(k + run, part.depth);
+      if (runs && low < high) memcpy(to + low, from(low), (high - low) * sizeof(float));
+      for (int64_t j = runs ? high : low; j < high; ++j) to[j] = *from(j);
     }
   }
 }
 
-template <int kEights>
-void sum_strip(const ConvLast& v, const Strip& s, const int64_t* at, const int64_t* in_patch,
-               int64_t depth, const float* weight, int64_t channels, const TileEnd& end) {
-  constexpr int kPixels = kTilePixels[kEights];
-  const int64_t panel = v.depth * kPacked, some = min64(channels, kEights * kEight);
-  for (int64_t i = 0; i < s.count; i += kPixels) {
-    const int64_t *places = i < s.whole ? at : in_patch, count = min64(kPixels, s.count - i);
-    if (count == kPixels && some == kEights * kEight)
-      sum_tile<kEights>(s.from + i, places, depth, weight, panel, s.place + i, end);
+// A group of channels, of the strip's pixels begin … end - 1.
+void sum_group(const ConvLast& v, const Strip& s, const Part& part, int64_t begin, int64_t end,
+               int64_t group) {
+  const int64_t c = group * kPacked, channels = v.out_channels - c, panel = v.depth * kPacked;
+  const TileEnd e = {v.bias + c,
+                     v.out.ptr<float>() + c,
+                     v.residual ? v.residual + c : nullptr,
+                     part.begins,
+                     part.ends,
+                     v.clamped,
+                     v.most};
+  const bool final = group == v.groups() - 1;
+  const int eights = !final || v.eights() % 2 == 0 ? 2 : v.eights() == 1 ? 1 : 3;
+  const int pixels = kTilePixels[eights];
+  const TileFn tile = tile_of(eights);
+  const float* weight = v.weight + group * panel + part.first * kPacked;
+  const bool fetch = panel * v.groups() > kNear && group + 1 < s.groups_end;
+  const float* next = weight + panel;
+  const int64_t lines = part.depth * pixels / (end - begin);
+  for (int64_t i = begin; i < end; i += pixels) {
+    for (int64_t k = 0; fetch && k < lines; ++k, next += kPacked) __builtin_prefetch(next, 0, 2);
+    const int64_t *at = i < s.whole ? part.at : part.in_patch, count = min64(pixels, end - i);
+    if (count == pixels && channels >= eights * kEight)
+      tile(s.from + i, at, part.depth, weight, panel, s.place + i, e);
     else
-      sum_some<kEights>(s.from + i, places, depth, weight, panel, s.place + i, count, some, end);
+      sum_some(eights, s.from + i, at, part.depth, weight, panel, s.place + i, count,
+               min64(channels, eights * kEight), e);
   }
 }
 
 // All channels of the strip's pixels for one part of the depth.
-void sum_part(const ConvLast& v, const Strip& s, int64_t part, const int64_t* at,
-              const int64_t* in_patch) {
-  const int64_t first = part * v.part_depth(), depth = min64(v.part_depth(), v.depth - first);
+[[gnu::noinline]] void sum_part(const ConvLast& v, const Strip& s, const Part& part) {
   const float* x = v.x.ptr<const float>();
   for (int64_t i = 0; i < s.whole; ++i) s.from[i] = x + s.base[i];
   for (int64_t i = s.whole; i < s.count; ++i) {
-    float* patch = s.patches + (i - s.whole) * depth;
-    unfold(v, s, i, at, first, depth, patch);
+    float* patch = s.patches + (i - s.whole) * part.depth;
+    unfold(v, s, i, part, patch);
     s.from[i] = patch;
   }
   for (int64_t i = s.count; i < s.count + kTileMost; ++i) s.from[i] = s.from[s.count - 1];
-  for (int64_t g = s.groups_begin; g < s.groups_end; ++g) {
-    const int64_t c = g * kPacked;
-    const TileEnd end = {v.bias + c, v.out.ptr<float>() + c, v.residual ? v.residual + c : nullptr,
-                         part == 0,  part == v.parts - 1,    v.clamped,
-                         v.most};
-    const int64_t left = v.out_channels - c;
-    const float* weight = v.weight + (g * v.depth + first) * kPacked;
-    const bool final = g == v.groups() - 1;
-    if (final && v.eights() == 1)
-      sum_strip<1>(v, s, at + first, in_patch, depth, weight, left, end);
-    else if (final && v.eights() % 2)
-      sum_strip<3>(v, s, at + first, in_patch, depth, weight, left, end);
-    else
-      sum_strip<2>(v, s, at + first, in_patch, depth, weight, left, end);
+  const int64_t blocks = max64(1, (s.count + kBlock / 2) / kBlock);
+  const int64_t block = ceil_div(ceil_div(s.count, blocks), v.unit()) * v.unit();
+  for (int64_t i = 0; i < s.count; i += block) {
+    for (int64_t g = s.groups_begin; g < s.groups_end; ++g)
+      sum_group(v, s, part, i, min64(i + block, s.count), g);
   }
 }
 
@@ -213,14 +205,38 @@ void list_places(const ConvLast& v, int64_t* at, int64_t* in_patch) {
   }
 }
 
+// How the work is cut: strips of pixels; groups of channels, too, where strips are few.
+struct Cut {
+  int64_t strip, strips, groups, blocks;
+
+  explicit Cut(const ConvLast& v) {
+    const int64_t threads = num_threads(), tasks = threads == 1 ? 1 : 4 * threads;
+    const int64_t wanted = max64(kStrip, min64(v.most_of_strip(), ceil_div(v.pixels(), tasks)));
+    strip = ceil_div(v.pixels(), ceil_div(v.pixels(), wanted));
+    strip = ceil_div(strip, v.unit()) * v.unit();
+    strips = ceil_div(v.pixels(), strip);
+    groups = ceil_div(v.groups(), min64(v.groups(), ceil_div(tasks, strips)));
+    blocks = ceil_div(v.groups(), groups);
+  }
+  int64_t grain(const ConvLast& v) const {
+    const double work =
+        static_cast<double>(strip * groups * kPacked) * static_cast<double>(v.depth);
+    return 1 + static_cast<int64_t>(65536 / (work + 1));
+  }
+};
+
+void sum_strip(const ConvLast& v, Strip& s, const int64_t* at, const int64_t* in_patch) {
+  order_pixels(v, s);
+  for (int64_t i = 0; i < v.parts; ++i) {
+    const int64_t first = i * v.part_depth(), depth = min64(v.part_depth(), v.depth - first);
+    sum_part(v, s, {first, depth, at + first, in_patch, i == 0, i == v.parts - 1});
+  }
+  activate_strip(v, s);
+}
+
 const char* run(ConvLast& v, const View* bias) {
   const int64_t padded = ceil_div(v.out_channels, kPacked) * kPacked;
-  const int64_t strips = ceil_div(v.pixels(), kStrip);
-  const int64_t strip = ceil_div(ceil_div(v.pixels(), strips), v.unit()) * v.unit();
-  // Few strips: channels are shared, too.
-  const int64_t wanted = num_threads() == 1 ? 1 : ceil_div(4 * num_threads(), strips);
-  const int64_t some = ceil_div(v.groups(), min64(v.groups(), wanted));
-  const int64_t blocks = ceil_div(v.groups(), some);
+  const Cut cut(v);
   const size_t own = Strip::bytes(v);
   Scratch lists((v.depth + v.part_depth() + 1) * sizeof(int64_t) + padded * sizeof(float)),
       memory(own * num_threads());
@@ -231,19 +247,14 @@ const char* run(ConvLast& v, const View* bias) {
   for (int64_t c = 0; c < padded; ++c)
     biases[c] = bias && c < v.out_channels ? bias->ptr<const float>()[c] : 0;
   v.bias = biases;
-  const double work = static_cast<double>(strip * some * kPacked) * static_cast<double>(v.depth);
-  const int64_t grain = 1 + static_cast<int64_t>(65536 / (work + 1));
-  parallel_for(strips * blocks, grain, [&](int64_t begin, int64_t end, int worker) {
+  parallel_for(cut.strips * cut.blocks, cut.grain(v), [&](int64_t begin, int64_t end, int worker) {
     Strip s(memory.as<char>() + worker * own);
     for (int64_t i = begin; i < end; ++i) {
-      s.begin = i / blocks * strip;
-      s.count = min64(strip, v.pixels() - s.begin);
-      if (s.count <= 0) continue;
-      s.groups_begin = i % blocks * some;
-      s.groups_end = min64(s.groups_begin + some, v.groups());
-      order_pixels(v, s);
-      for (int64_t part = 0; part < v.parts; ++part) sum_part(v, s, part, at, in_patch);
-      activate_strip(v, s);
+      s.begin = i / cut.blocks * cut.strip;
+      s.count = min64(cut.strip, v.pixels() - s.begin);
+      s.groups_begin = i % cut.blocks * cut.groups;
+      s.groups_end = min64(s.groups_begin + cut.groups, v.groups());
+      sum_strip(v, s, at, in_patch);
     }
   });
   return nullptr;

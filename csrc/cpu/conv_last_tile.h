@@ -1,5 +1,5 @@
-// The innermost part of convolutions whose result lies channels-last: the sums of some pixels and
-// some channels beside each other, over a list of places where each pixel reads.
+// Parts of convolutions whose result lies channels-last: an axis of the problem, and the sums of
+// some pixels and some channels beside each other, over a list of places where each pixel reads.
 #pragma once
 #include "conv.h"
 
@@ -13,6 +13,42 @@ inline constexpr int kEight = 8;
 inline constexpr int kTilePixels[] = {0, kLanes >= 8 ? 8 : 4, kLanes >= 8 ? 6 : 3,
                                       kLanes >= 8 ? 4 : 2};
 inline constexpr int64_t kTileMost = 8;  // pixels of any tile
+
+// Bounds of strides, offsets and dilations, and of what is computed of them.
+inline constexpr int64_t kFar = int64_t{1} << 40, kSpan = int64_t{1} << 60;
+
+// Along one axis. Outputs low … high - 1 read nothing outside x.
+struct Axis {
+  int64_t out, x, kernel, stride, offset, dilation, low = 0, high = 0;
+
+  const char* settle() {
+    if (stride < 1 || stride > kFar || dilation < 1 || dilation > kFar || offset > kFar ||
+        offset < -kFar)
+      return "conv_last: expected positive strides and dilations, and none beyond 2^40";
+    int64_t reach, span;
+    if (kernel < 1 || x > kSpan || __builtin_mul_overflow(kernel, dilation, &reach) ||
+        __builtin_mul_overflow(out, stride, &span) || max64(reach, span) > kSpan)
+      return "conv_last: expected a kernel, and shapes of fewer elements";
+    low = min64(out, max64(0, -floor_div(offset, stride)));
+    high = floor_div(x - 1 - offset - (kernel - 1) * dilation, stride) + 1;
+    high = max64(low, min64(high, out));
+    return nullptr;
+  }
+  // Where tap t of output o reads, or -1.
+  int64_t at(int64_t o, int64_t t) const {
+    const int64_t i = o * stride + offset + t * dilation;
+    return i < x ? max64(i, -1) : -1;
+  }
+};
+
+// Taps along an axis that lie inside x.
+struct Taps {
+  int64_t begin = 0, end = 0;
+  Taps(const Axis& a, int64_t o) {
+    while (begin < a.kernel && a.at(o, begin) < 0) ++begin;
+    for (end = begin; end < a.kernel && a.at(o, end) >= 0;) ++end;
+  }
+};
 
 // Where the sums of a tile begin, and what becomes of them.
 struct TileEnd {
@@ -67,6 +103,12 @@ template <int kEights>
   each([&](vf& s, int64_t i, int c) { store(e.out + i + c, s); });
 }
 
+using TileFn = void (*)(const float* const* pixels, const int64_t* at, int64_t depth,
+                        const float* weight, int64_t panel, const int64_t* place, const TileEnd& e);
+TL_INLINE TileFn tile_of(int eights) {
+  return eights == 1 ? sum_tile<1> : eights == 2 ? sum_tile<2> : sum_tile<3>;
+}
+
 // The first `channels` of each pixel's row of floats, between memory with and without others
 // behind them.
 TL_INLINE void copy_rows(const float* from, const int64_t* from_place, float* to,
@@ -82,19 +124,22 @@ TL_INLINE void copy_rows(const float* from, const int64_t* from_place, float* to
 
 // The same for `count` pixels of a tile, at most, and of its channels the first `channels`. The
 // pointers of other pixels are valid, too.
-template <int kEights>
-void sum_some(const float* const* pixels, const int64_t* at, int64_t depth, const float* weight,
-              int64_t panel, const int64_t* place, int64_t count, int64_t channels, TileEnd e) {
-  constexpr int kPixels = kTilePixels[kEights], kWidth = kEights * kEight;
-  float sums[kPixels * kWidth] = {}, others[kPixels * kWidth] = {};
-  int64_t row[kPixels];
-  for (int p = 0; p < kPixels; ++p) row[p] = p * kWidth;
+inline void sum_some(int eights, const float* const* pixels, const int64_t* at, int64_t depth,
+                     const float* weight, int64_t panel, const int64_t* place, int64_t count,
+                     int64_t channels, TileEnd e) {
+  float sums[kTileMost * 2 * kPacked], others[kTileMost * 2 * kPacked];
+  int64_t row[kTileMost];
+  for (int p = 0; p < kTileMost; ++p) row[p] = p * eights * kEight;
   float* out = e.out;
-  if (!e.first) copy_rows(out, place, sums, row, count, channels);
-  if (e.residual) copy_rows(e.residual, place, others, row, count, channels);
+  const auto fill = [&](float* to, const float* from) {  // floats beyond the channels are read, too
+    memset(to, 0, sizeof sums);
+    copy_rows(from, place, to, row, count, channels);
+  };
+  if (!e.first) fill(sums, out);
+  if (e.residual) fill(others, e.residual);
   e.out = sums;
   e.residual = e.residual ? others : nullptr;
-  sum_tile<kEights>(pixels, at, depth, weight, panel, row, e);
+  tile_of(eights)(pixels, at, depth, weight, panel, row, e);
   copy_rows(sums, row, out, place, count, channels);
 }
 
