@@ -85,6 +85,14 @@ def test_how_far_a_result_is_from_the_exact_one(size, products, most):
     assert (plan(x).to(tl.f64) - exact).abs().max().item() <= most * exact.abs().max().item()
 
 
+def test_sixteen_channels_are_enough():
+    weight = draw(16, 16, 3, 3)
+    plan = capture(lambda x: F.conv2d(x, weight, padding=1), draw(1, 16, 30, 26), weight=weight)
+    assert calls(plan) == ["winograd_weight", "conv_transformed"]
+    x = draw(1, 16, 30, 26, seed=0.6)
+    assert_near(plan(x), F.conv2d(x, weight, padding=1))
+
+
 def conv(shape, **options):
     weight = draw(*shape)
     return weight, lambda x: F.conv2d(x, weight, **options)

@@ -18,7 +18,7 @@ from tallow.plan.rewrites.once import fixed_buffers
 _LANES = 8  # tiles, or results, that are computed together
 _STRIP, _FEW = 6, 4  # rows of weights, of a strip and of a last one
 _READING = 1  # what reading weights takes, in the time of their products with as many columns
-_FEWEST = 24  # channels in and out, below which transforming tiles costs more than it saves
+_FEWEST = 16  # channels in and out, below which transforming tiles costs more than it saves
 # Where numbers stand in the arguments of conv_act: steps, offsets, dilations of three axes, groups.
 _NUMBERS = 6
 
