@@ -1,5 +1,7 @@
 """Patterns of several nodes are replaced where the shapes of their constants change nothing."""
 
+import math
+
 import pytest
 
 import tallow as tl
@@ -55,6 +57,59 @@ def hard_swish(number):
     ]
     constants = {"three": number(3.0), "sixes": number(6.0), "zero": 0.0, "six": 6.0}
     return graph(nodes, constants)
+
+
+def _cube_gelu(number):
+    """As torch writes it, and JAX but for the order."""
+    nodes = [
+        node("Pow", "x three", "a"),
+        node("Mul", "cube a", "b"),
+        node("Add", "x b", "c"),
+        node("Mul", "c slope", "d"),
+        node("Tanh", "d", "e"),
+        node("Add", "e one", "f"),
+        node("Mul", "x half", "g"),
+        node("Mul", "g f", "y"),
+    ]
+    return graph(nodes, {"three": tl.tensor(3.0), **_gelu_numbers(number)})
+
+
+def _gelu_numbers(number):
+    slope, cube = (2 / math.pi) ** 0.5, 0.044715
+    return {"cube": number(cube), "slope": number(slope), "one": number(1.0), "half": number(0.5)}
+
+
+def _factored_gelu(number):
+    nodes = [
+        node("Mul", "x slope", "a"),
+        node("Mul", "x cube", "b"),
+        node("Mul", "b x", "c"),
+        node("Add", "one c", "d"),
+        node("Mul", "a d", "e"),
+        node("Tanh", "e", "f"),
+        node("Add", "one f", "g"),
+        node("Mul", "half g", "h"),
+        node("Mul", "h x", "y"),
+    ]
+    return graph(nodes, _gelu_numbers(number))
+
+
+@pytest.mark.parametrize("pattern", [_cube_gelu, _factored_gelu])
+@pytest.mark.parametrize("axes", [0, 1, 3])
+@pytest.mark.parametrize("shape", [(), (7,), (2, 3, 4, 5)], ids=str)
+def test_gelu_by_tanh_is_one_node(pattern, axes, shape):
+    given = pattern(lambda v: tl.tensor(v).reshape([1] * axes))
+    x = tl.linspace(-6.0, 6.0, math.prod(shape)).reshape(shape)
+    assert both(given, x) == 1
+    assert both(given, x * math.inf) == 1
+
+
+@pytest.mark.parametrize("name", ["cube", "slope", "one", "half"])
+@pytest.mark.parametrize("pattern", [_cube_gelu, _factored_gelu])
+def test_other_functions_of_tanh_stay(pattern, name):
+    given = pattern(tl.tensor)
+    given.constants[name] = given.constants[name] * 1.01
+    assert both(given, tl.linspace(-6.0, 6.0, 50)) == len(given.nodes)
 
 
 @pytest.mark.parametrize("pattern", [gelu, hard_swish])

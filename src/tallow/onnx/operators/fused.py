@@ -37,13 +37,13 @@ def silu(x: Tensor) -> Tensor:
 
 
 def _with_axes(x: Tensor, rank: int) -> Tensor:
-    """A scalar with the axis that a constant of shape (1,) in its computation gives the result."""
-    return x.reshape((1,) * rank) if x.ndim < rank else x
+    """A value with the axes in front that constants of `rank` axes in its computation give it."""
+    return x.reshape((*(1,) * (rank - x.ndim), *x.shape)) if x.ndim < rank else x
 
 
 @operator("Gelu", domain="tallow")
-def gelu(x: Tensor, *, rank: int) -> Tensor:
-    return ops.gelu(_with_axes(x, rank))
+def gelu(x: Tensor, *, rank: int, approximate: str = "none") -> Tensor:
+    return ops.gelu(_with_axes(x, rank), approximate=approximate)
 
 
 @operator("HardSwish", domain="tallow")

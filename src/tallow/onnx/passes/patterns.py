@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from tallow.onnx.graph import Graph, Node
 from tallow.onnx.passes.attention import attention, matrix_transpose
+from tallow.onnx.passes.gelu import gelu_tanh
 from tallow.onnx.passes.linear import conv_bias, conv_scale, gemm, matmul
 from tallow.onnx.passes.matching import Matcher
 from tallow.onnx.passes.one_hot import one_hot_product
@@ -191,6 +192,7 @@ def _other(node: Node, value: str) -> str:
 # What is tried at a node of a type, in this order.
 PATTERNS: Final[Mapping[str, tuple[Callable[[Matcher, Node], bool], ...]]] = {
     "Erf": (gelu,),
+    "Tanh": (gelu_tanh,),
     "ReduceMean": (layer_norm,),
     "Sigmoid": (gated,),
     "HardSigmoid": (gated,),
