@@ -5,8 +5,11 @@ from __future__ import annotations
 import tallow as tl
 from tallow import nn
 from tallow.nn import functional as F
+from tallow.ops.recurrent import lstm_sequence
 
 from .export_cases import IMAGE, B, I, J, X, Y, Z, f, i
+
+RECURRENT = f(12, 3), None, f(2, 3), f(2, 3)  # weight, no bias, first states
 
 CASES = {
     # --- constants of sizes ---
@@ -186,5 +189,13 @@ CASES = {
     "unfold_image": (lambda x: F.unfold(x, 2, stride=2), IMAGE),
     "dropout": (lambda x: F.dropout(x, 0.5, training=False), X),
     "lstm": (nn.LSTM(4, 3, batch_first=True), f(2, 5, 4)),
+    "lstm_over_time": (nn.LSTM(4, 3, 2, bias=False), f(5, 2, 4)),
+    "lstm_both_ways": (nn.LSTM(4, 3, bidirectional=True, batch_first=True), f(2, 5, 4)),
+    "lstm_of_any_input": (
+        lambda x: lstm_sequence(x, *RECURRENT, None, False, (0, 2, 3, 1)),
+        f(5, 2, 12),
+    ),
+    "gru_over_time": (nn.GRU(4, 3, bidirectional=True), f(5, 2, 4)),
+    "gru_of_one": (nn.GRU(4, 3), f(5, 4)),
     "gru": (nn.GRU(4, 3, 2, batch_first=True, bidirectional=True), f(2, 5, 4)),
 }

@@ -226,3 +226,18 @@ def test_an_error_leaves_modules_and_tensors_as_they_were():
     x = tl.ones(2)
     x[0] = 3
     assert (x + 1).tolist() == [4, 2]
+
+
+@pytest.mark.parametrize(("layer", "kind"), [(nn.LSTM(4, 3, 2), "LSTM"), (nn.GRU(4, 3, 2), "GRU")])
+def test_recurrent_layers_are_nodes_for_any_length(layer, kind, tmp_path):
+    path = str(tmp_path / "model.onnx")
+    tl.onnx.export(layer, tl.randn(5, 2, 4), path, dynamic={"input": {0: "time", 1: "batch"}})
+    model = tl.onnx.load(path)
+    found = kinds(open_onnx(path).graph)
+    assert found.count(kind) == 2 and "MatMul" not in found
+    for steps, batch in ((1, 1), (9, 3)):
+        x = tl.randn(steps, batch, 4)
+        with tl.no_grad():
+            want = layer(x)[0]
+        got = model.run({"input": x})
+        assert tl.allclose(next(iter(got.values())), want, atol=1e-6)

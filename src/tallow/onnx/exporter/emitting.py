@@ -44,6 +44,7 @@ class Emitter:
         self._sizes: dict[tuple[int, ...], Name] = {}
         # What rows write once for all who ask.
         self.transposed: dict[Name, Name] = {}
+        self.products: dict[Name, tuple[Name, Any, Any]] = {}  # of linear: x, weight, bias
         self.dequantized: dict[tuple[Value, DType], Name] = {}
         self.masks: dict[tuple[Any, ...], Name] = {}
         self.renamed: dict[Name, Name] = {}  # results, by what outputs are called

@@ -21,7 +21,9 @@ def linear(g: Emitter, out: Value, x: Any, weight: Any, bias: Any, exact: bool) 
     if weight.ndim == 2:
         full = transposed(g, full)
     made = g.node("MatMul", x, full)
-    return made if bias is None else g.node("Add", made, g.cast(bias, out.dtype))
+    made = made if bias is None else g.node("Add", made, g.cast(bias, out.dtype))
+    g.products[made] = g.name(x), weight, bias
+    return made
 
 
 def transposed(g: Emitter, weight: Any) -> Any:

@@ -10,7 +10,16 @@ from tallow.callers import VARIADIC
 from tallow.registry import Op
 
 # Modules of rows; a name stands in one of them.
-GROUPS: Final = ("elementwise", "shapes", "indexing", "reductions", "layers", "images", "composed")
+GROUPS: Final = (
+    "elementwise",
+    "shapes",
+    "indexing",
+    "reductions",
+    "layers",
+    "recurrent",
+    "images",
+    "composed",
+)
 
 
 class Row(NamedTuple):
