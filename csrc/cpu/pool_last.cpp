@@ -26,16 +26,29 @@ struct AddedUp {
   static TL_INLINE vf join(vf a, vf b) { return a + b; }
 };
 
-// to = `count` lines, `step` floats apart, as one, over the divisor if that is asked for; n >=
-// kLanes channels.
+// kVectors of channels of `count` lines, `step` floats apart, as one.
+template <class Op, bool kDivides, int kVectors>
+TL_INLINE void join_vectors(const float* from, int64_t step, int64_t count, float divisor,
+                            float* to) {
+  vf all[kVectors];
+  for (int k = 0; k < kVectors; ++k) all[k] = Op::none();
+  for (int64_t i = 0; i < count; ++i, from += step) {
+    for (int k = 0; k < kVectors; ++k) all[k] = Op::join(all[k], load(from + k * kLanes));
+  }
+  for (int k = 0; k < kVectors; ++k)
+    store(to + k * kLanes, kDivides ? all[k] / splat(divisor) : all[k]);
+}
+
+// to = the lines as one, over the divisor if that is asked for; n >= kLanes channels.
 template <class Op, bool kDivides>
 TL_INLINE void join_lines(const float* from, int64_t step, int64_t count, int64_t n, float divisor,
                           float* to) {
-  for (int64_t c = 0;; c = min64(c + kLanes, n - kLanes)) {
-    vf all = Op::none();
-    for (int64_t i = 0; i < count; ++i) all = Op::join(all, load(from + i * step + c));
-    store(to + c, kDivides ? all / splat(divisor) : all);
-    if (c + kLanes >= n) return;
+  int64_t c = 0;
+  for (; c + 4 * kLanes <= n; c += 4 * kLanes)
+    join_vectors<Op, kDivides, 4>(from + c, step, count, divisor, to + c);
+  for (; c < n; c += kLanes) {
+    c = min64(c, n - kLanes);
+    join_vectors<Op, kDivides, 1>(from + c, step, count, divisor, to + c);
   }
 }
 
