@@ -1,4 +1,4 @@
-// Images in f32 whose channels lie next to each other in memory: shape (N, C, H, W), strides
+// Images whose channels lie next to each other in memory: shape (N, C, H, W), strides
 // (H·W·C, 1, W·C, C).
 #pragma once
 #include "../core/view.h"
@@ -7,7 +7,7 @@ namespace tl::TL_ISA {
 
 // Of axes of length 1 the stride says nothing, nor any of an array without elements.
 TL_INLINE bool is_channels_last(const View& v) {
-  if (v.ndim != 4 || v.dtype != DType::f32) return false;
+  if (v.ndim != 4) return false;
   for (int axis = 0; axis < 4; ++axis) {
     if (v.shape[axis] == 0) return true;
   }

@@ -235,6 +235,8 @@ const char* compute(const DepthwiseLast& v) {
   return nullptr;
 }
 
+bool lies_last(const View& x) { return x.dtype == DType::f32 && is_channels_last(x); }
+
 // Whether sums of what is computed of the numbers stay far below 2^63.
 bool moderate(const DepthwiseLast& v) {
   const int64_t numbers[][3] = {{v.sy, v.oy, v.dy}, {v.sx, v.ox, v.dx}};
@@ -257,9 +259,9 @@ bool moderate(const DepthwiseLast& v) {
 // args: out x weight bias residual act, then strides, offsets, dilations and the kernel's size.
 const char* check(const Arg* args, const View* bias, const View* residual) {
   const View &out = *args[0].a, &x = *args[1].a;
-  if (!is_channels_last(out) || !is_channels_last(x))
+  if (!lies_last(out) || !lies_last(x))
     return "conv_depthwise_last: expected images in f32 whose channels lie next to each other";
-  if (residual && (!is_channels_last(*residual) || !same_shape(*residual, out)))
+  if (residual && (!lies_last(*residual) || !same_shape(*residual, out)))
     return "conv_depthwise_last: expected a residual that lies as the result does";
   if (x.shape[0] != out.shape[0] || x.shape[1] != out.shape[1])
     return "conv_depthwise_last: expected as many images and channels as the result has";

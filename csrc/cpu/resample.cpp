@@ -1,5 +1,6 @@
 // Resampling along one axis by a table of weights: "resample". Averages over windows and all kinds
 // of interpolation are tables; the gradient is the transposed table.
+#include "channels_last.h"
 #include "conv.h"
 #include "copy.h"
 #include "overlap.h"
@@ -208,18 +209,43 @@ void repeat_lines(const View& out, const View& x, int64_t rows, int64_t columns)
   });
 }
 
+// The same where a pixel is a line of channels.
+template <class Word>
+void repeat_channels(const View& out, const View& x, int64_t rows, int64_t columns) {
+  const int64_t width = x.shape[3], channels = x.shape[1], wide = width * columns * channels;
+  const size_t bytes = channels * sizeof(Word);
+  const auto lines = [&](int64_t begin, int64_t end, int) {
+    for (int64_t line = begin; line < end; ++line) {
+      const Word* from = x.ptr<const Word>() + line * width * channels;
+      Word *first = out.ptr<Word>() + line * rows * wide, *to = first;
+      for (int64_t i = 0; i < width; ++i, from += channels)
+        for (int64_t k = 0; k < columns; ++k, to += channels) memcpy(to, from, bytes);
+      for (int64_t k = 1; k < rows; ++k) memcpy(first + k * wide, first, wide * sizeof(Word));
+    }
+  };
+  parallel_for(x.shape[0] * x.shape[2], 1 + 16384 / (wide * rows), lines);
+}
+
 const char* repeat_pixels(const Arg* args, int) {
   const View &out = *args[0].a, &x = *args[1].a;
   const int64_t rows = args[2].i, columns = args[3].i;
   bool fits = x.ndim >= 2 && out.ndim == x.ndim && out.dtype == x.dtype && rows > 0 &&
-              columns > 0 && out.contiguous() && x.contiguous() && !may_overlap(out, x);
+              columns > 0 && !may_overlap(out, x);
   for (int i = 0; fits && i < x.ndim; ++i) {
     const int64_t times = i == x.ndim - 1 ? columns : i == x.ndim - 2 ? rows : 1;
     fits = out.shape[i] % times == 0 && out.shape[i] / times == x.shape[i];
   }
   if (!fits) return "repeat_pixels: expected an out of rows and columns times the last axes of x";
+  const bool planes = out.contiguous() && x.contiguous();
+  if (!planes && !(is_channels_last(out) && is_channels_last(x)))
+    return "repeat_pixels: expected planes, or images whose channels lie next to each other";
   if (x.size() == 0) return nullptr;
-  return for_word(x.dtype, [&]<class Word>() { repeat_lines<Word>(out, x, rows, columns); });
+  return for_word(x.dtype, [&]<class Word>() {
+    if (planes)
+      repeat_lines<Word>(out, x, rows, columns);
+    else
+      repeat_channels<Word>(out, x, rows, columns);
+  });
 }
 
 }  // namespace
