@@ -258,11 +258,14 @@ def test_the_largest_of_bytes_whose_scale_is_negative(scale):
 def test_scales_of_a_dynamically_quantised_product_that_broadcast(columns, scales):
     nodes = [
         node("DynamicQuantizeLinear", "x", "q s z"), node("MatMulInteger", "q w z", "i"),
-        node("Cast", "i", "f", to=1), node("Mul", "s ws", "both"), node("Mul", "f both", "y"),
+        node("Cast", "i", "f", to=1), node("Mul", "s ws", "both"), node("Mul", "f both", "g"),
+        node("Identity", "b", "c"), node("Identity", "c", "bias"), node("Add", "bias g", "y"),
     ]  # fmt: skip
     w = bytes_of([[3] * columns, [5] * columns], tl.i8)
-    left = check(graph(nodes, {"w": w, "ws": draw(scales)}), draw(3, 2), atol=1e-5)
+    constants = {"w": w, "ws": draw(scales), "b": draw(columns)}
+    left = check(graph(nodes, constants), draw(3, 2), atol=1e-5)
     assert ("MatMulIntegerToFloat" in left) is (scales <= columns)
+    assert ("Add" in left) is (scales > columns)
 
 
 @pytest.mark.parametrize(

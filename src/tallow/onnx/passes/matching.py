@@ -82,7 +82,9 @@ class Matcher:
         return max((x.ndim for x in map(self.vector, names) if x is not None), default=0)
 
     def vector(self, name: str) -> Tensor | None:
-        """A constant float tensor."""
+        """A constant float tensor, as it is or behind Identity nodes, as exporters share them."""
+        while name not in self.constants and (node := self.maker(name, "Identity")) is not None:
+            name = node.inputs[0]
         value = self.constants.get(name)
         return value if isinstance(value, Tensor) and value.dtype.kind == "f" else None
 
