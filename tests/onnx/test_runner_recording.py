@@ -4,6 +4,7 @@ import pytest
 
 import tallow as tl
 from onnx_runs import graph, node, numbers, runner
+from tallow import _native
 from tallow.errors import ArgumentError
 from tallow.plan.capturing import Recording
 
@@ -111,3 +112,15 @@ def test_a_model_may_be_part_of_a_plan_at_any_of_its_calls():
         x = tl.tensor([[1.0, -1.0]]).repeat(length, 1)
         assert plan(x).tolist() == [[3.0, 2.0]] * length
         assert numbers(given.run([x], [])) == [[[3.0, 2.0]] * length]
+
+
+def test_a_first_plan_gives_back_what_steps_needed():
+    """A step's temporaries stay in the pool of memory; those of a plan lie in one block."""
+    steps = [node("Exp", "x", "a"), node("Tile", "a n", "b"), node("ReduceSum", "b", "y")]
+    given = runner(graph(steps, "x", "y", {"n": tl.tensor([4])}))
+    x = tl.ones(1 << 18)
+    _native.pool_trim()
+    given.run([x], [])
+    assert _native.pool_stats()[1] >= 4 * x.nbytes
+    given.run([x], [])
+    assert _native.pool_stats()[1] < x.nbytes

@@ -282,6 +282,8 @@ class Runner:
 
         if self._shared is None:
             self._shared = Shared()
+            # What steps left to those after them: plans have their temporaries in one block.
+            _native.pool_trim()
         names = _chosen(self._rewrites)
         segment.plan, segment.fills = rewrite_beside(segment.plan, names, self._shared)
 
