@@ -369,14 +369,15 @@ template <class T>
 TL_INLINE T minimum(T a, T b) {
   return a <= b || a != a ? a : b;
 }
-// NaN in either operand wins, as in torch.
+// NaN in either operand wins, as in torch: max and min give their second one unless the first is
+// nearer.
 template <>
 TL_INLINE vf maximum<vf>(vf a, vf b) {
-  return select((a >= b) | (a != a), a, b);
+  return blend(b != b, b, max(b, a));
 }
 template <>
 TL_INLINE vf minimum<vf>(vf a, vf b) {
-  return select((a <= b) | (a != a), a, b);
+  return blend(b != b, b, min(b, a));
 }
 template <class T>
 TL_INLINE T sign(T x) {
