@@ -39,6 +39,8 @@ TYPED = {
     "uint4": ("int32_data", [0xF1, 0x02], b"\xf1\x02", [1, 15, 2]),
     "int4": ("int32_data", [0xF1, 0x08], b"\xf1\x08", [1, -1, -8]),
     "float4e2m1": ("int32_data", [0xC2, 0x01], b"\xc2\x01", [1, -2, 0.5]),
+    "float6e2m3": ("int32_data", [8, 0x30, 4, 0x3F], b"\x08\x4c\xfc", [1, -2, 0.5, -7.5]),
+    "float6e3m2": ("int32_data", [12, 0x30, 8], b"\x0c\x8c\x00", [1, -2, 0.5]),
     "uint2": ("int32_data", [0xE4, 0x01], b"\xe4\x01", [0, 1, 2, 3, 1]),
     "int2": ("int32_data", [0xE4, 0x02], b"\xe4\x02", [0, 1, -2, -1, -2]),
     "string": ("string_data", ["é", ""], None, ["é", ""]),

@@ -1,5 +1,6 @@
 """Cast, CastLike and BitCast between all element types, against onnx's reference evaluator."""
 
+import io
 import itertools
 
 import ml_dtypes
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.needs_formats
 PLAIN = ("float16", "float32", "float64", "bfloat16", "int8", "int16", "int32", "int64", "uint8",
          "uint16", "uint32", "uint64", "bool")  # fmt: skip
 FLOAT8 = ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz")
+FLOAT6 = ("float6_e2m3fn", "float6_e3m2fn")
 FEW_BITS = ("int4", "uint4", "int2", "uint2", "float4_e2m1fn")
 TYPES = (*PLAIN, *FLOAT8, *FEW_BITS)
 
@@ -62,12 +64,12 @@ def against_reference(x, source, target):
     same(got, want)
 
 
-@pytest.mark.parametrize("target", [*PLAIN, *FLOAT8, "float4_e2m1fn"])
-@pytest.mark.parametrize("source", ["float16", "float32", "float64", "bfloat16", *FLOAT8])
+@pytest.mark.parametrize("target", [*PLAIN, *FLOAT8, "float4_e2m1fn", *FLOAT6])
+@pytest.mark.parametrize("source", ["float16", "float32", "float64", "bfloat16", *FLOAT8, *FLOAT6])
 def test_floats_round_to_the_nearest(source, target):
     if np.dtype(dtype_of(target)).kind in "u":
         return  # of negative numbers undefined
-    check("Cast", [varied(source)], 24, to=code_of(target))
+    check("Cast", [varied(source)], 28 if "6_" in source + target else 24, to=code_of(target))
 
 
 @pytest.mark.parametrize("target", [n for n in TYPES if "int" in n])
@@ -171,3 +173,23 @@ def test_bits_of_another_width_and_unknown_types_are_refused():
             run_here(name, [x], 26, to=99)
     with pytest.raises(ArgumentError, match="round_mode"):
         run_here("Cast", [x], 24, to=24, round_mode="sideways")
+
+
+@pytest.mark.parametrize("name", FLOAT6)
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 9])
+def test_elements_of_6_bits_are_read_and_saved(name, count):
+    import onnx
+    from onnx import helper, numpy_helper
+
+    x = (np.arange(count) * 7 % 64).astype("u1").view(dtype_of(name))
+    nodes = [helper.make_node("Cast", ["w"], ["y"], to=1), helper.make_node("Add", "xy", ["z"])]
+    infos = [helper.make_tensor_value_info(each, 1, [count]) for each in "xz"]
+    graph = helper.make_graph(nodes, "g", infos[:1], infos[1:], [numpy_helper.from_array(x, "w")])
+    opset = [helper.make_opsetid("", 28)]
+    model = tl.onnx.load(helper.make_model(graph, opset_imports=opset).SerializeToString())
+    [got] = model.run({"x": tl.zeros(count)}).values()
+    np.testing.assert_array_equal(got.numpy(), x.astype("f4"))
+    saved = io.BytesIO()
+    tl.onnx.save(model, saved)
+    [again] = onnx.load_from_string(saved.getvalue()).graph.initializer
+    np.testing.assert_array_equal(numpy_helper.to_array(again).view("u1"), x.view("u1"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tallow.errors import ModelError
 from tallow.formats import onnx as files
-from tallow.formats.onnx.tensors import StoredTensor
+from tallow.formats.onnx.tensors import StoredTensor, packed_6
 from tallow.formats.onnx.types import CODES, OF_NUMPY, TYPES
 from tallow.formats.onnx.writing import OnnxModel, stored, write_onnx
 from tallow.onnx.graph import Graph, Node
@@ -101,7 +101,9 @@ def _host(name: str, array: Any) -> StoredTensor:
     code = OF_NUMPY[array.dtype.name]
     bits = TYPES[code].bits
     raw = array.tobytes()
-    if bits < 8:
+    if bits == 6:
+        raw = packed_6(array.reshape(-1).view("uint8")).tobytes()
+    elif bits < 8:
         parts = 8 // bits
         whole = raw + bytes(-len(raw) % parts)
         mask = (1 << bits) - 1

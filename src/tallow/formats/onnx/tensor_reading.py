@@ -9,7 +9,7 @@ from typing import Any, Final
 from tallow.errors import FormatError
 from tallow.formats.mapping import MAX_INT64, element_count, shown
 from tallow.formats.onnx.external import ExternalData
-from tallow.formats.onnx.tensors import SparseTensor, StoredTensor
+from tallow.formats.onnx.tensors import SparseTensor, StoredTensor, packed_6
 from tallow.formats.onnx.types import CODES, TYPES
 from tallow.formats.protobuf import Record
 
@@ -113,7 +113,8 @@ class TensorReader:
 def _typed(values: Any, code: int) -> memoryview:
     """Bytes of elements that stand as numbers in a field that may be wider than they are.
 
-    Elements below 8 bits are packed: each number of the field is a byte of several.
+    Elements of 2 and 4 bits are packed: each number of the field is a byte of several. Of those of
+    6 bits each is a number, and they are packed here.
     """
     if values is None:
         return memoryview(b"")
@@ -123,5 +124,9 @@ def _typed(values: Any, code: int) -> memoryview:
     if row.field in ("float_data", "double_data") or size == view.itemsize:
         return raw
     # The low bytes of each number, which come first.
+    if row.bits == 6:
+        import numpy as np
+
+        return memoryview(packed_6(np.frombuffer(raw, np.uint8)[:: view.itemsize])).cast("B")
     narrow = raw if size == 1 else raw.cast("H" if size == 2 else "I")
     return memoryview(narrow[:: view.itemsize // size].tobytes())

@@ -65,6 +65,21 @@ class SparseTensor(StoredTensor):
         return raw
 
 
+def packed_6(codes: Any) -> Any:
+    """Bytes of codes of 6 bits, of which the low 6 bits count: one stream, low bits first."""
+    import numpy as np
+
+    return np.packbits(np.unpackbits(codes[:, None], 1, 6, "little"), bitorder="little")
+
+
+def unpacked_6(packed: Any) -> Any:
+    """The codes of 6 bits that stand in bytes, and what there is behind them."""
+    import numpy as np
+
+    bits = np.unpackbits(packed, bitorder="little")
+    return np.packbits(bits[: len(bits) // 6 * 6].reshape(-1, 6), 1, "little").reshape(-1)
+
+
 def host_array(data: Any, row: ElementType, shape: tuple[int, ...]) -> Any:
     """A numpy array of elements that no Tensor holds."""
     import numpy as np
@@ -79,7 +94,9 @@ def host_array(data: Any, row: ElementType, shape: tuple[int, ...]) -> Any:
 
     kind = np.dtype(getattr(ml_dtypes, row.numpy))
     raw = np.frombuffer(data, "uint8")
-    if row.bits < 8:
+    if row.bits == 6:
+        raw = unpacked_6(raw)[: prod(shape)]
+    elif row.bits < 8:
         shifts = np.arange(8 // row.bits, dtype="uint8") * row.bits
         raw = ((raw[:, None] >> shifts) & ((1 << row.bits) - 1)).astype("uint8").reshape(-1)
         raw = raw[: prod(shape)]

@@ -46,6 +46,8 @@ TYPES: Final[dict[int, ElementType]] = {
     24: ElementType("float8e8m0", None, "float8_e8m0fnu", 8, "int32_data"),
     25: ElementType("uint2", None, "uint2", 2, "int32_data"),
     26: ElementType("int2", None, "int2", 2, "int32_data"),
+    27: ElementType("float6e2m3", None, "float6_e2m3fn", 6, "int32_data"),
+    28: ElementType("float6e3m2", None, "float6_e3m2fn", 6, "int32_data"),
 }
 CODES: Final = {row.name: code for code, row in TYPES.items()}
 OF_DTYPE: Final = {row.dtype: code for code, row in TYPES.items() if row.dtype}
