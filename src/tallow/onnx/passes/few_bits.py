@@ -7,7 +7,6 @@ from typing import Any, Final
 from tallow.dtype import by_name, f16, f32, u8
 from tallow.errors import TallowError
 from tallow.onnx.graph import Node
-from tallow.onnx.operators.contrib_products import nbits_weight
 from tallow.onnx.passes.matching import Matcher
 from tallow.tensor import Tensor
 
@@ -50,6 +49,8 @@ class FewBits:
         if self._floats + size > _MOST_FLOATS:
             return None
         self._floats += size
+        from tallow.onnx.operators.contrib_products import nbits_weight
+
         given = {name: how[name] for name in ("K", "N", "block_size")}
         prepacked = how.get("weight_prepacked", 0)
         return nbits_weight(*parts, **given, bits=how.get("bits", 4), weight_prepacked=prepacked)

@@ -17,7 +17,7 @@ _BYTES: Final = (u8, i8)
 _MICROSOFT: Final = "com.microsoft"
 # Without one of them there is nothing to do.
 _BEGINNINGS: Final = frozenset(
-    {"DequantizeLinear", "MatMulInteger", "MatMulIntegerToFloat", "QLinearConv"}
+    {"DequantizeLinear", "MatMulInteger", "MatMulIntegerToFloat", "MatMulNBits", "QLinearConv"}
 )
 
 
