@@ -9,6 +9,9 @@ namespace {
 // Up to so many results of all images, where this many elements or more are summed for each.
 // Panels are better for more; sooner where sums are short, for each costs as much as 80 elements.
 constexpr int64_t kMostResults = 12, kDeep = 128, kMostShort = 8;
+// Weights of so many elements are not in a near cache when their turn comes: they are asked for
+// this many bytes before their use, as in linear_few.cpp.
+constexpr int64_t kFarFrom = 16384, kAhead = 8192;
 constexpr int kSums = 8;          // at once
 constexpr int64_t kWork = 65536;  // multiplications that a thread should get
 
@@ -101,7 +104,7 @@ TL_INLINE void sum_lanes(const V (&sums)[kSums], float* to) {
 }
 
 // to[r · kResults + p] = Σ_i w[r][i] · x[p][i]
-template <int kResults>
+template <int kResults, bool kFar>
 TL_INLINE void multiply(int64_t depth, const float* const* w, const float* const* x, float* to) {
   vf sums[kSums] = {};
   auto add = [&](int64_t i, auto weight) {
@@ -110,6 +113,8 @@ TL_INLINE void multiply(int64_t depth, const float* const* w, const float* const
     for (int p = 0; p < kResults; ++p) lines[p] = load(x[p] + i);
 #pragma GCC unroll 8
     for (int r = 0; r < kSums / kResults; ++r) {
+      if (kFar && i % 16 == 0)
+        __builtin_prefetch(reinterpret_cast<const char*>(w[r] + i) + kAhead, 0, 2);
       const vf y = weight(w[r] + i);
 #pragma GCC unroll 4
       for (int p = 0; p < kResults; ++p)
@@ -126,7 +131,7 @@ TL_INLINE void multiply(int64_t depth, const float* const* w, const float* const
 }
 
 // Rows begin … end of results at … at + kResults; of those beyond the last one nothing is written.
-template <int kResults>
+template <int kResults, bool kFar>
 void some_results(const Few& f, int64_t at, int64_t begin, int64_t end) {
   constexpr int kRows = kSums / kResults;
   const int count = static_cast<int>(min64(kResults, f.results - at));
@@ -141,7 +146,7 @@ void some_results(const Few& f, int64_t at, int64_t begin, int64_t end) {
     const int some = static_cast<int>(min64(kRows, end - row));
     for (int r = 0; r < kRows; ++r) w[r] = f.weight + (row + (r < some ? r : 0)) * f.depth;
     alignas(32) float sums[kSums];
-    multiply<kResults>(f.depth, w, x, sums);
+    multiply<kResults, kFar>(f.depth, w, x, sums);
     for (int r = 0; r < some; ++r) {
       const float add = f.bias_of(row + r);
       for (int p = 0; p < count; ++p)
@@ -153,9 +158,14 @@ void some_results(const Few& f, int64_t at, int64_t begin, int64_t end) {
 void some_rows(const Few& f, int64_t begin, int64_t end) {
   for (int64_t at = 0; at < f.results;) {
     const int64_t left = f.results - at;
-    (left == 1   ? some_results<1>
-     : left == 2 ? some_results<2>
-                 : some_results<4>)(f, at, begin, end);
+    if (left == 1 && f.rows * f.depth >= kFarFrom)
+      some_results<1, true>(f, at, begin, end);
+    else if (left == 1)
+      some_results<1, false>(f, at, begin, end);
+    else if (left == 2)
+      some_results<2, false>(f, at, begin, end);
+    else
+      some_results<4, false>(f, at, begin, end);
     at += left <= 2 ? left : 4;
   }
   const Conv& v = f.v;
