@@ -39,6 +39,18 @@ void compare_all(void* o, const void* const* in, int64_t n, const double* contex
   const Terms& t = *reinterpret_cast<const Terms*>(context);
   uint8_t* out = static_cast<uint8_t*>(o);
   const Word *a = static_cast<const Word*>(in[0]), *b = static_cast<const Word*>(in[1]);
+  if constexpr (kLanes < 8) {  // without instructions that pack bytes, vectors are only long code
+    using Signed = std::make_signed_t<Word>;
+    for (int64_t i = 0; i < n; ++i) {
+      Word x = a[i], y = b[i];
+      if (sizeof(Word) == 1) x = x < t.most ? x : t.most, y = y < t.most ? y : t.most;
+      const bool found = kEqual ? x == y
+                                : static_cast<Signed>(x ^ static_cast<Word>(t.flip)) >
+                                      static_cast<Signed>(y ^ static_cast<Word>(t.flip));
+      out[i] = found ^ t.invert;
+    }
+    return;
+  }
   auto step = [&](const Word* p, const Word* q) {
     return (compare<kEqual>(p, q, t) ^ t.invert) & 1;
   };
