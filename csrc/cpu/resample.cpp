@@ -36,6 +36,23 @@ const char* read(const View& start, const View& offset, const View& weight, int6
   return nullptr;
 }
 
+template <class To, class From, class S>
+void one_line(double weight, const From* from, int64_t n, To* to) {
+  const S w = static_cast<S>(weight);
+  for (int64_t k = 0; k < n; ++k) to[k] = from_opmath<To>(w * static_cast<S>(to_opmath(from[k])));
+}
+// to = weight[0] · a + weight[1] · b; sums begin with 0, as those of more lines do.
+template <class To, class From, class S>
+void two_lines(const double* weight, const From* a, const From* b, int64_t n, To* to) {
+  const S w = static_cast<S>(weight[0]), v = static_cast<S>(weight[1]);
+  for (int64_t k = 0; k < n; ++k) {
+    S sum = 0;
+    sum += w * static_cast<S>(to_opmath(a[k]));
+    sum += v * static_cast<S>(to_opmath(b[k]));
+    to[k] = from_opmath<To>(sum);
+  }
+}
+
 // Arrays are (outer, axis, inner). Lines along the inner axis are weighed and added up.
 template <class To, class From, class S>
 void by_lines(const WeightTable& t, const View& out, const View& x) {
@@ -55,9 +72,11 @@ void by_lines(const WeightTable& t, const View& out, const View& x) {
               x.ptr<const From>() + outer * x.strides[0] + t.start[o] * x.strides[1] + first * xs;
           To* to = out.ptr<To>() + outer * out.strides[0] + o * out.strides[1] + first * os;
           if (count == 1 && xs == 1 && os == 1) {
-            const S w = static_cast<S>(*weight);
-            for (int64_t k = 0; k < n; ++k)
-              to[k] = from_opmath<To>(w * static_cast<S>(to_opmath(from[k])));
+            one_line<To, From, S>(*weight, from, n, to);
+            continue;
+          }
+          if (count == 2 && xs == 1 && os == 1) {
+            two_lines<To, From, S>(weight, from, from + x.strides[1], n, to);
             continue;
           }
           for (int64_t k = 0; k < n; ++k) sums[k] = 0;
@@ -84,11 +103,57 @@ bool one_each(const WeightTable& t) {
   return true;
 }
 
+// Results by vectors, of windows of two elements each: where both lie, and their weights.
+struct Pairs {
+  const int32_t* first;
+  const float *low, *high;  // weights
+  int64_t begin, end;       // the results that have windows of two
+
+  static size_t bytes(const WeightTable& t) { return t.results * 3 * sizeof(float) + 64; }
+  Pairs(const WeightTable& t, void* memory)
+      : first(nullptr), low(nullptr), high(nullptr), begin(0), end(0) {
+    if (!memory || t.length > int64_t{1} << 30) return;
+    int32_t* at = static_cast<int32_t*>(memory);
+    float *a = reinterpret_cast<float*>(at + t.results), *b = a + t.results;
+    first = at, low = a, high = b;
+    auto two = [&](int64_t o) { return t.offset[o + 1] - t.offset[o] == 2; };
+    while (begin < t.results && !two(begin)) ++begin;
+    for (end = begin; end < t.results && two(end); ++end) {
+      at[end] = static_cast<int32_t>(t.start[end]);
+      a[end] = static_cast<float>(t.weight[t.offset[end]]);
+      b[end] = static_cast<float>(t.weight[t.offset[end] + 1]);
+    }
+    end = begin + (end - begin) / kLanes * kLanes;
+  }
+  // Sums begin with 0, as those of other windows do: it turns -0 into 0.
+  TL_INLINE void line(const float* from, float* to) const {
+    for (int64_t o = begin; o < end; o += kLanes) {
+      const vi at = load_as<vi>(first + o);
+      const vf sum = fma(load(low + o), gather(from, at), vf{});
+      store(to + o, fma(load(high + o), gather(from + 1, at), sum));
+    }
+  }
+};
+
 // The axis is the innermost one.
 template <class To, class From, class S>
 void along_line(const WeightTable& t, const View& out, const View& x, const S* weight) {
   const int64_t xs = x.strides[1], os = out.strides[1], inner = out.shape[2];
   const bool single = one_each(t);
+  constexpr bool kFloats = __is_same(To, float) && __is_same(From, float);
+  Scratch memory(Pairs::bytes(t));
+  const bool paired = kFloats && !single && xs == 1 && os == 1 && memory.as<char>();
+  const Pairs pairs(t, paired ? memory.as<char>() : nullptr);
+  auto one_by_one = [&](const From* from, To* to, int64_t begin, int64_t end) {
+    for (int64_t o = begin; o < end; ++o) {
+      const S* w = weight + t.offset[o];
+      const int64_t count = t.offset[o + 1] - t.offset[o];
+      const From* p = from + t.start[o] * xs;
+      S sum = 0;
+      for (int64_t j = 0; j < count; ++j) sum += w[j] * static_cast<S>(to_opmath(p[j * xs]));
+      to[o * os] = from_opmath<To>(sum);
+    }
+  };
   parallel_for(out.shape[0] * inner, 1 + 16384 / (1 + 2 * t.offset[t.results] + t.results),
                [&](int64_t begin, int64_t end, int) {
                  for (int64_t i = begin; i < end; ++i) {
@@ -98,15 +163,10 @@ void along_line(const WeightTable& t, const View& out, const View& x, const S* w
                    for (int64_t o = 0; single && o < t.results; ++o)
                      to[o * os] = from_opmath<To>(weight[o] *
                                                   static_cast<S>(to_opmath(from[t.start[o] * xs])));
-                   for (int64_t o = 0; !single && o < t.results; ++o) {
-                     const S* w = weight + t.offset[o];
-                     const int64_t count = t.offset[o + 1] - t.offset[o];
-                     const From* p = from + t.start[o] * xs;
-                     S sum = 0;
-                     for (int64_t j = 0; j < count; ++j)
-                       sum += w[j] * static_cast<S>(to_opmath(p[j * xs]));
-                     to[o * os] = from_opmath<To>(sum);
-                   }
+                   if (single) continue;
+                   one_by_one(from, to, 0, pairs.begin);
+                   if constexpr (kFloats) pairs.line(from, to);
+                   one_by_one(from, to, pairs.end, t.results);
                  }
                });
 }
