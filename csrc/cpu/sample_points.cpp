@@ -2,6 +2,7 @@
 // given places). Places and weights are found once for all channels; of many channels the pixels
 // lie with channels last, so that vectors are loaded.
 #include "norm_rows.h"
+#include "overlap.h"
 
 namespace tl::TL_ISA {
 namespace {
@@ -186,6 +187,8 @@ const char* gather_sum(const Arg* args, int) {
       !index.contiguous())
     return "gather_sum: expected contiguous f32 out (n, c, points), x (images, c, pixels), or with "
            "channels last, i64 image (n), i32 index and f32 weight (taps, n, points)";
+  if (may_overlap(out, image) || may_overlap(out, index))
+    return "gather_sum: expected images and places that are no part of out";
   const int64_t n = out.shape[0], channels = out.shape[1], points = out.shape[2];
   const int64_t plane = x.shape[last ? 1 : 2];
   if (const char* error = check_places(image, index, x.shape[0], plane)) return error;
