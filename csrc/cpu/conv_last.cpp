@@ -1,6 +1,7 @@
 // Convolutions of two axes in f32 whose result lies channels-last. Nothing is unfolded but pixels
 // near the border: a tile reads x where it lies, in any order of memory, by a list of the places of
 // all taps and channels.
+#include "channels_last.h"
 #include "conv_last_tile.h"
 #include "gemm_linear.h"
 #include "overlap.h"
@@ -258,17 +259,6 @@ const char* run(ConvLast& v, const View* bias) {
     }
   });
   return nullptr;
-}
-
-// Whether (N, C, H, W) lies as (N, H, W, C) does contiguous.
-bool is_channels_last(const View& x) {
-  const int order[] = {1, 3, 2, 0};
-  int64_t want = 1;
-  for (const int i : order) {
-    if (x.shape[i] != 1 && x.strides[i] != want) return false;
-    want *= x.shape[i];
-  }
-  return true;
 }
 
 const char* check_packed(const View& weight, const ConvLast& v) {

@@ -97,11 +97,11 @@ def test_squeezes_pools_and_joints_work_in_the_new_order():
         scale = F.conv2d(F.conv2d(y.mean((2, 3), keepdim=True), squeeze).relu(), excite).sigmoid()
         y = F.conv2d((y * scale + shift).sigmoid(), BACK)
         y = F.max_pool2d(tl.cat([x, F.conv2d(F.conv2d(y, WIDE), BACK)], 1), 3, 2, 1)
-        y = F.interpolate(y[:, 8:24], scale_factor=2, mode="nearest")
+        y = F.interpolate(y[:, 8:24].relu(), scale_factor=2, mode="nearest")
         return F.conv2d(F.avg_pool2d(F.conv2d(F.conv2d(y, WIDE), BACK), 2), WIDE).mean((2, 3))
 
     plan = capture(fn, draw(1, 16, 40, 40), weights=weights)
-    for kernel in ("max_pool", "avg_pool", "elementwise_chain"):
+    for kernel in ("max_pool", "avg_pool", "repeat_pixels", "elementwise_chain"):
         assert "last" in orders(plan, kernel)
     x = draw(1, 16, 40, 40, seed=0.8)
     assert_near(plan(x), fn(x))
@@ -117,6 +117,19 @@ def test_other_kernels_read_copies_as_planes():
     plan = capture(fn, draw(1, 16, 24, 24), weights=[WIDE, MIDDLE, BACK, wide])
     assert "conv_last" in calls(plan)
     x = draw(1, 16, 24, 24, seed=0.8)
+    assert_near(plan(x), fn(x))
+
+
+def test_kernels_that_take_no_slices_read_copies(cheap_copies):
+    def fn(x):
+        y = F.conv2d(F.conv2d(x, WIDE).relu(), MIDDLE, padding=1, groups=48)
+        slices = F.conv2d(y[:, 8:24], MIDDLE[:16], padding=1, groups=16), y[:, 2:18] + x
+        bigger = F.interpolate(y[:, 24:40], scale_factor=2, mode="nearest")
+        return F.conv2d(tl.cat(slices, 1), WIDE.repeat(1, 2, 1, 1)), F.conv2d(bigger, WIDE)
+
+    plan = capture(fn, draw(1, 16, 30, 30), weights=[WIDE, MIDDLE])
+    assert "conv_last" in calls(plan)
+    x = draw(1, 16, 30, 30, seed=0.8)
     assert_near(plan(x), fn(x))
 
 
@@ -157,6 +170,8 @@ def program(seed):
             elif kind == 6:
                 alike = [b for b in images if b.shape == a.shape]
                 images.append(a + alike[0])
+            elif kind == 7 and next(choose) < 0.5:
+                images.append(tl.cat([a[:, 4:], F.max_pool2d(a, 3, 1, 1)[:, :4]], 1))
             elif kind == 7:
                 images.append(a * a.mean((2, 3), keepdim=True).sigmoid())
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from tallow.dtype import f32
@@ -15,7 +16,7 @@ _SPATIAL: Final = 0b1100  # axes of height and width, as reductions take them
 # Nanoseconds of one core for a product and its sum: on planes, and channels-last.
 _CONV: Final = (0.029, 0.020)
 _DEPTHWISE: Final = (0.075, 0.040)
-_POOLS: Final = ("max_pool", "avg_pool")
+_POOLS: Final = ("max_pool", "avg_pool", "repeat_pixels")
 _REDUCTIONS: Final = ("mean", "sum", "amax")
 
 
@@ -60,7 +61,8 @@ def role_of(graph: Graph, images: Images, fixed: set[int], call: Call) -> Role:
     if is_elementwise(call.kernel) or call.kernel in ("copy", "elementwise_chain", *_POOLS):
         return _alike(graph, images, call)
     if call.kernel == "index" and call.args[3] >= 2:  # rows or columns of images
-        return _of(graph, images, call, (0, 1))
+        known = all(_is_known(graph, images, call.args[i][1]) for i in (0, 1))
+        return Role(Kind.ALIKE, (0, 1)) if known else _NOT_OURS
     if call.kernel in _REDUCTIONS:
         x = call.args[1][1]
         if call.args[2] == _SPATIAL and _is_known(graph, images, x):
@@ -75,9 +77,10 @@ def _is_known(graph: Graph, images: Images, value: int) -> bool:
     return shape is not None and is_image(v) and moved(v, shape, v.buffer) is not None
 
 
-def _of(graph: Graph, images: Images, call: Call, places: tuple[int, ...]) -> Role:
-    known = all(_is_known(graph, images, call.args[i][1]) for i in places)
-    return Role(Kind.ALIKE, places) if known else _NOT_OURS
+def _are_whole(graph: Graph, images: Images, values: Iterable[int]) -> bool:
+    """Whether they show all of the images of their buffers, as some kernels want it."""
+    found = [graph.values[v] for v in values]
+    return all(images.shapes.get(v.buffer) == v.shape for v in found)
 
 
 def _alike(graph: Graph, images: Images, call: Call) -> Role:
@@ -89,7 +92,8 @@ def _alike(graph: Graph, images: Images, call: Call) -> Role:
             found.append(i)
         elif i == 0 or not _is_for_all_pixels(graph.values[arg[1]]):
             return _NOT_OURS
-    return Role(Kind.ALIKE, images=tuple(found))
+    whole = call.kernel != "repeat_pixels" or _are_whole(graph, images, [*call.reads()])
+    return Role(Kind.ALIKE, tuple(found)) if whole else _NOT_OURS
 
 
 def _is_for_all_pixels(value: Value) -> bool:
@@ -108,6 +112,7 @@ def _convolution(graph: Graph, images: Images, fixed: set[int], args: list[Any])
         found = (0, *found[2:])  # it may lie in any order, such as a picture's own
     if (
         not all(_is_known(graph, images, args[i][1]) for i in found)
+        or not _are_whole(graph, images, [args[i][1] for i in found if i != 1])
         or weight.dtype != f32.code
         or weight.buffer not in fixed
         or args[6] != 1
@@ -120,7 +125,9 @@ def _convolution(graph: Graph, images: Images, fixed: set[int], args: list[Any])
     if groups == 1:
         before, after = _CONV
         return Role(Kind.CONV, found, (1,) if few else (), products * (before - after))
-    if groups == x.shape[1] == out.shape[1] and weight.contiguous:
+    if groups == x.shape[1] == out.shape[1] and weight.contiguous and 1 in found:
+        if not _are_whole(graph, images, [args[1][1]]):
+            return _NOT_OURS
         before, after = _DEPTHWISE
         return Role(Kind.DEPTHWISE, found, (), products * (before - after))
     return _NOT_OURS
