@@ -30,7 +30,7 @@ const char* run_on_host(const Kernel& kernel, const Arg* args, int n) {
     views[i].data = mirrored(views[i].data);
     list[i].a = &views[i];
   }
-  return kernel.fn(list, n);
+  return run_kernel(kernel, list, n);
 }
 
 // A kernel function is told no more than its arguments: so there is one for each place.

@@ -50,7 +50,14 @@ void KernelTable::add(const char* name, const char* signature, KernelFn fn) {
     slot = static_cast<int16_t>(++count_);
   }
   Kernel& kernel = rows_[slot - 1];
-  kernel = {name, signature, fn, 0, 0, 0, 0, 0};
+  [[maybe_unused]] const KernelFn below = kernel.fn;
+  kernel = {};
+  kernel.name = name;
+  kernel.signature = signature;
+  kernel.fn = fn;
+#ifdef TL_INFERENCE
+  kernel.plain = below;
+#endif
   parse(kernel);
 }
 
@@ -79,7 +86,7 @@ const char* call(const Kernel& kernel, const Arg* args, int n) {
   const char* error = check_call(kernel, args, n);
   if (error) return error;
   const SteadyThreads steady;
-  return kernel.fn(args, n);
+  return run_kernel(kernel, args, n);
 }
 
 }  // namespace tl

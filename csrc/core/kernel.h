@@ -31,7 +31,22 @@ struct Kernel {
   // What the signature says: bit i stands for argument i.
   int count;
   uint32_t read, written, optional, reals;
+#ifdef TL_INFERENCE
+  // What this set leaves to the one below it, so that code is small: arrays of f64 and complex64.
+  KernelFn plain;
+#endif
 };
+
+inline const char* run_kernel(const Kernel& kernel, const Arg* args, int n) {
+#ifdef TL_INFERENCE
+  for (int i = 0; kernel.plain && i < n; ++i) {
+    if (args[i].kind != Arg::array) continue;
+    if (args[i].a->dtype == DType::f64 || args[i].a->dtype == DType::complex64)
+      return kernel.plain(args, n);
+  }
+#endif
+  return kernel.fn(args, n);
+}
 
 // Filled once, at load time, from the plainest instruction set up to the chosen one.
 class KernelTable {

@@ -206,7 +206,7 @@ const char* call(const Kernel& kernel, const Arg* args, int n, const char* op) {
   const int64_t number = ++calls, outer = in_call, begin = now();
   in_call = number;
   scratch = 0;
-  const char* failed = kernel.fn(args, n);
+  const char* failed = run_kernel(kernel, args, n);
   in_call = outer;
   const int64_t end = now();
   keep(kernel, args, n, number, begin, end);

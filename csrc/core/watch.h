@@ -29,7 +29,8 @@ inline const Watch* watching() { return watch.load(std::memory_order_relaxed); }
 inline const char* invoke(const Kernel& kernel, const Arg* args, int n, const char* op) {
   const SteadyThreads steady;
   const Watch* w = watching();
-  return __builtin_expect(w != nullptr, 0) ? w->call(kernel, args, n, op) : kernel.fn(args, n);
+  return __builtin_expect(w != nullptr, 0) ? w->call(kernel, args, n, op)
+                                           : run_kernel(kernel, args, n);
 }
 
 }  // namespace tl

@@ -63,8 +63,10 @@ TL_INLINE const char* for_computing(DType d, const char* kernel, const F& f) {
     case DType::f16:
     case DType::bf16:
       return f.template operator()<float>();
+#ifndef TL_HOT
     case DType::f64:
       return f.template operator()<double>();
+#endif
     default:
       return fail("%s: expected a float dtype, got %s", kernel, row(d).name);
   }

@@ -216,6 +216,16 @@ LoadFn loader(DType d, ComputeType wide) {
                            : small_loader<int64_t>(d);
 }
 
+// A hot set leaves these to the plainest.
+template <class W>
+StoreFn rare_writer([[maybe_unused]] DType d) {
+#ifdef TL_HOT
+  return nullptr;
+#else
+  return d == DType::f64 ? write<W, double> : d == DType::complex64 ? write<W, c64> : nullptr;
+#endif
+}
+
 template <class W>
 StoreFn writer(DType d) {
   switch (d) {
@@ -243,16 +253,12 @@ StoreFn writer(DType d) {
       return write<W, bf16>;
     case DType::f32:
       return write<W, float>;
-    case DType::f64:
-      return write<W, double>;
     case DType::f8e4m3:
       return write<W, f8e4m3>;
     case DType::f8e5m2:
       return write<W, f8e5m2>;
-    case DType::complex64:
-      return write<W, c64>;
     default:
-      return nullptr;
+      return rare_writer<W>(d);
   }
 }
 
@@ -375,8 +381,10 @@ Conversion reading(DType dtype, ComputeType wide) {
 Conversion writing(DType dtype, ComputeType wide) {
   if (wide == ComputeType::raw || dtype == compute_dtype(wide)) return words_of(bytes_of(dtype));
   Conversion f;
-  f.store = wide == ComputeType::f32   ? writer<float>(dtype)
+  f.store = wide == ComputeType::f32 ? writer<float>(dtype)
+#ifndef TL_HOT
             : wide == ComputeType::f64 ? writer<double>(dtype)
+#endif
             : wide == ComputeType::u64 ? writer<uint64_t>(dtype)
             : wide == ComputeType::i64 ? writer<int64_t>(dtype)
                                        : nullptr;
@@ -387,7 +395,6 @@ Conversion writing(DType dtype, ComputeType wide) {
 }
 
 static const char* copy(const Arg* args, int) { return copy_array(*args[0].a, *args[1].a); }
-
 void register_copy(KernelTable& t) { t.add("copy", "out:out x:in", copy); }
 
 }  // namespace tl::TL_ISA

@@ -147,6 +147,12 @@ TL_INLINE const char* kernel(const Arg* args, const Steps& steps, const char* na
   return run_op(args, inputs, steps, name, k);
 }
 
+// Loops over f64, which a hot set leaves to the plainest.
+#ifdef TL_HOT
+#define DOUBLES(...) nullptr
+#else
+#define DOUBLES(...) __VA_ARGS__
+#endif
 #define KERNEL(name, inputs, numbers, ...)              \
   const char* k_##name(const Arg* args, int) {          \
     static constexpr Steps steps{__VA_ARGS__};          \
@@ -154,45 +160,46 @@ TL_INLINE const char* kernel(const Arg* args, const Steps& steps, const char* na
   }
 #define UNARY_FLOAT(name, expression, ...) \
   TL_UNARY(name, expression);              \
-  KERNEL(name, 1, 0, f32_unary<F_##name>, scalar_unary<double, double, F_##name>)
-#define UNARY(name, expression, ...)                                              \
-  TL_UNARY(name, expression);                                                     \
-  KERNEL(name, 1, 0, f32_unary<F_##name>, scalar_unary<double, double, F_##name>, \
+  KERNEL(name, 1, 0, f32_unary<F_##name>, DOUBLES(scalar_unary<double, double, F_##name>))
+#define UNARY(name, expression, ...)                                                       \
+  TL_UNARY(name, expression);                                                              \
+  KERNEL(name, 1, 0, f32_unary<F_##name>, DOUBLES(scalar_unary<double, double, F_##name>), \
          scalar_unary<int64_t, int64_t, F_##name>, scalar_unary<uint64_t, uint64_t, F_##name>)
-#define UNARY_BITS(name, expression, ...)                                         \
-  TL_UNARY(name, expression);                                                     \
-  KERNEL(name, 1, 0, f32_unary<F_##name>, scalar_unary<double, double, F_##name>, \
+#define UNARY_BITS(name, expression, ...)                                                  \
+  TL_UNARY(name, expression);                                                              \
+  KERNEL(name, 1, 0, f32_unary<F_##name>, DOUBLES(scalar_unary<double, double, F_##name>), \
          scalar_unary<uint64_t, uint64_t, F_##name>, scalar_unary<uint64_t, uint64_t, F_##name>)
 #define UNARY_NUMBERS(name, expression, ...) \
   using F_##name = TL_FN(expression);        \
-  KERNEL(name, 1, 3, f32_numbers<F_##name>, f64_numbers<F_##name>)
-#define TEST(name, expression, ...)                                                             \
-  using F_##name = TL_F1(expression);                                                           \
-  KERNEL(name, 1, 0, scalar_unary<float, bool, F_##name>, scalar_unary<double, bool, F_##name>, \
-         nullptr, nullptr, {}, true)
-#define TEST_ALL(name, expression, ...)                                                         \
-  using F_##name = TL_F1(expression);                                                           \
-  KERNEL(name, 1, 0, scalar_unary<float, bool, F_##name>, scalar_unary<double, bool, F_##name>, \
-         scalar_unary<int64_t, bool, F_##name>, scalar_unary<uint64_t, bool, F_##name>, {}, true)
+  KERNEL(name, 1, 3, f32_numbers<F_##name>, DOUBLES(f64_numbers<F_##name>))
+#define TEST(name, expression, ...)                       \
+  using F_##name = TL_F1(expression);                     \
+  KERNEL(name, 1, 0, scalar_unary<float, bool, F_##name>, \
+         DOUBLES(scalar_unary<double, bool, F_##name>), nullptr, nullptr, {}, true)
+#define TEST_ALL(name, expression, ...)                                                        \
+  using F_##name = TL_F1(expression);                                                          \
+  KERNEL(name, 1, 0, scalar_unary<float, bool, F_##name>,                                      \
+         DOUBLES(scalar_unary<double, bool, F_##name>), scalar_unary<int64_t, bool, F_##name>, \
+         scalar_unary<uint64_t, bool, F_##name>, {}, true)
 #define BINARY_FLOAT(name, expression, ...) \
   using F_##name = TL_F2(expression);       \
-  KERNEL(name, 2, 0, f32_binary<F_##name>, scalar_binary<double, double, F_##name>)
-#define BINARY(name, expression, ...)                                               \
-  using F_##name = TL_F2(expression);                                               \
-  KERNEL(name, 2, 0, f32_binary<F_##name>, scalar_binary<double, double, F_##name>, \
+  KERNEL(name, 2, 0, f32_binary<F_##name>, DOUBLES(scalar_binary<double, double, F_##name>))
+#define BINARY(name, expression, ...)                                                        \
+  using F_##name = TL_F2(expression);                                                        \
+  KERNEL(name, 2, 0, f32_binary<F_##name>, DOUBLES(scalar_binary<double, double, F_##name>), \
          scalar_binary<int64_t, int64_t, F_##name>, scalar_binary<uint64_t, uint64_t, F_##name>)
 #define BINARY_BITS(name, expression, ...)                                                      \
   using F_##name = TL_F2(expression);                                                           \
   KERNEL(                                                                                       \
-      name, 2, 0, f32_binary<F_##name>, scalar_binary<double, double, F_##name>,                \
+      name, 2, 0, f32_binary<F_##name>, DOUBLES(scalar_binary<double, double, F_##name>),       \
       scalar_binary<uint64_t, uint64_t, F_##name>, scalar_binary<uint64_t, uint64_t, F_##name>, \
       {scalar_binary<uint8_t, uint8_t, F_##name>, scalar_binary<uint16_t, uint16_t, F_##name>,  \
        scalar_binary<uint32_t, uint32_t, F_##name>, scalar_binary<uint64_t, uint64_t, F_##name>})
-#define COMPARE(name, expression, ...)                                                            \
-  using F_##name = TL_F2(expression);                                                             \
-  KERNEL(name, 2, 0, scalar_binary<float, bool, F_##name>, scalar_binary<double, bool, F_##name>, \
-         scalar_binary<int64_t, bool, F_##name>, scalar_binary<uint64_t, bool, F_##name>, {},     \
-         true)
+#define COMPARE(name, expression, ...)                                                           \
+  using F_##name = TL_F2(expression);                                                            \
+  KERNEL(name, 2, 0, scalar_binary<float, bool, F_##name>,                                       \
+         DOUBLES(scalar_binary<double, bool, F_##name>), scalar_binary<int64_t, bool, F_##name>, \
+         scalar_binary<uint64_t, bool, F_##name>, {}, true)
 #define BITWISE(name, expression, ...)                                                            \
   using F_##name = TL_F2(expression);                                                             \
   KERNEL(                                                                                         \
@@ -202,7 +209,7 @@ TL_INLINE const char* kernel(const Arg* args, const Steps& steps, const char* na
       false, scalar_binary<bool8, bool, F_##name>)
 #define TERNARY(name, expression, ...) \
   using F_##name = TL_F3(expression);  \
-  KERNEL(name, 3, 1, f32_ternary<F_##name>, f64_ternary<F_##name>)
+  KERNEL(name, 3, 1, f32_ternary<F_##name>, DOUBLES(f64_ternary<F_##name>))
 #include "../ops/elementwise.def"
 
 // --- where: the words of one of two operands

@@ -23,7 +23,9 @@ const char* run_op(const Arg* args, int inputs, const Steps& steps, const char* 
   Step step = nullptr;
   bool real = false;
   if (wide == ComputeType::complex) {
+#ifndef TL_HOT
     step = complex_step(name, &real);
+#endif
   } else if (is_integral(dtype) && steps.words[0] && (dtype != DType::bool_ || !steps.i64)) {
     wide = ComputeType::raw;
     step = dtype == DType::bool_ ? steps.bools : steps.words[__builtin_ctz(bytes_of(dtype))];

@@ -77,6 +77,7 @@ View matrix(const View& v, size_t bytes, int64_t offset, int64_t rows, int64_t c
   return out;
 }
 
+#ifndef TL_HOT
 const char* product_double(const Product& p, const double* a, const double* b, double* out) {
   constexpr int kN = kPanelColumns<double>;
   int64_t panels = ceil_div(p.n, kN), chunk = chunk_rows(p.m, panels);
@@ -109,6 +110,7 @@ const char* product_double(const Product& p, const double* a, const double* b, d
   });
   return nullptr;
 }
+#endif
 
 // Integers wrap around, so the sums are taken in the unsigned type of 64 bits.
 template <class T>
@@ -203,8 +205,10 @@ const char* by_dtype(const View& out, const View& a, const View& b, const Batch&
     case DType::f16:
     case DType::bf16:
       return floats(out, a, b, batch, p);
+#ifndef TL_HOT
     case DType::f64:
       return typed<double>(out, a, b, batch, p, product_double);
+#endif
     case DType::i8:
       return typed<int8_t>(out, a, b, batch, p, product_integer<int8_t>);
     case DType::u8:

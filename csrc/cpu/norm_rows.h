@@ -94,8 +94,10 @@ TL_INLINE const char* for_float(DType d, const char* kernel, const F& f) {
       return f.template operator()<f16>();
     case DType::bf16:
       return f.template operator()<bf16>();
+#ifndef TL_HOT
     case DType::f64:
       return f.template operator()<double>();
+#endif
     default:
       return fail("%s: expected a float dtype, got %s", kernel, row(d).name);
   }

@@ -211,6 +211,38 @@ def test_inputs_and_outputs(program, layer, kind, tmp_path):
     assert (tmp_path / "y.bin").read_bytes() == wanted.tobytes()
 
 
+def of_every_kind(x, image):
+    """Kernels of which the program has f64 and complex64 in the plainest set alone."""
+    y = tl.nn.functional.layer_norm((x @ x.mT).softmax(-1), (4,)) * x.sum(1, keepdim=True)
+    z = tl.nn.functional.conv2d(image, image[:, :1, :3, :3].transpose(0, 1), padding=1).relu()
+    c = tl.complex(x.float(), -x.float())
+    numbers = (c * c + c.conj()).abs().to(x.dtype)
+    return y.tanh() + numbers[:, :1].cumsum(0), z.float().to(x.dtype), (x > y.mean()).to(tl.i64)
+
+
+@pytest.mark.parametrize("isa", ["baseline", "avx2"])
+@pytest.mark.parametrize("dtype", [tl.f64, tl.f32])
+def test_doubles_and_complex_numbers(program, dtype, isa, tmp_path):
+    x, image = tl.randn(4, 5, dtype=dtype), tl.randn(1, 1, 9, 9, dtype=dtype)
+    names = ["y", "z", "t"]
+
+    def trace(sizes):
+        return Traced(of_every_kind, {"x": x, "image": image}, names)
+
+    with tl.inference_mode():
+        save_program(tmp_path / "f.tlw", [Entry("f", trace, {})], {})
+        wanted = of_every_kind(x, image)
+    np.save(tmp_path / "x.npy", x.numpy())
+    np.save(tmp_path / "image.npy", image.numpy())
+    inputs = [word for n in ("x", "image") for word in ("--input", f"{n}={tmp_path / n}.npy")]
+    outputs = [word for n in names for word in ("--output", f"{n}={tmp_path / n}.npy")]
+    run(program, tmp_path / "f.tlw", *inputs, *outputs, env={"TALLOW_ISA": isa})
+    for name, want in zip(names, wanted, strict=True):
+        got = np.load(tmp_path / f"{name}.npy")
+        assert got.dtype == want.numpy().dtype
+        np.testing.assert_allclose(got, want.numpy(), rtol=1e-5, atol=1e-5)
+
+
 def test_a_trace_tells_of_the_calls(program, layer, tmp_path):
     np.save(tmp_path / "x.npy", np.ones((4, 3), np.float32))
     words, file = (layer[1], "--input", f"x={tmp_path / 'x.npy'}"), tmp_path / "trace.txt"
