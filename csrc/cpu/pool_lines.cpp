@@ -164,7 +164,9 @@ Windows joined(const Windows& given) {
 // Whether windows have one row, and all that is read for them lies inside.
 bool reads_in_place(const Windows& w, int64_t reach) {
   for (int i = 0; i < 2; ++i) {
-    if (w.kernel[i] != 1 || w.padding[i] != 0) return false;
+    if (w.kernel[i] != 1 || w.padding[i] != 0 ||
+        w.out.shape[2 + i] - 1 > (w.x.shape[2 + i] - 1) / w.stride[i])
+      return false;
   }
   return w.padding[2] == 0 && w.stride[2] != 2 && w.out.shape[4] >= kLanes && reach <= w.x.shape[4];
 }
