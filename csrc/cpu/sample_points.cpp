@@ -8,8 +8,8 @@ namespace tl::TL_ISA {
 namespace {
 
 constexpr int64_t kPoints = 512;               // of a grid, whose places lie in memory at once
-constexpr float kFarAway = 1 << 20;            // as good as anywhere outside
 constexpr int64_t kPixels = int64_t{1} << 24;  // of an image: f32 holds their coordinates
+constexpr float kFarAway = 1 << 25;            // outside of all images
 
 // out[c, p] = Σ over taps t of weight[t, p] · x[c, index[t, p]].
 struct Taps {
