@@ -5,6 +5,7 @@
 #include "conv_depthwise_last.h"
 
 #include "channels_last.h"
+#include "overlap.h"
 
 namespace tl::TL_ISA {
 namespace {
@@ -293,6 +294,10 @@ const char* read(const Arg* args, DepthwiseLast* v) {
       weight.shape[1] != v->c || !weight.contiguous())
     return "conv_depthwise_last: expected a contiguous weight (elements, channels) in f32";
   const int64_t act = args[5].i;
+  for (const View* each : {&x, &weight, bias, residual}) {
+    if (each && may_overlap(out, *each))
+      return "conv_depthwise_last: expected a result on memory of its own";
+  }
   const LineFn line = line_function(act);
   if (!line && act != 0) return "conv_depthwise_last: no such activation";
   v->clamped = act == 4 || act == 6;

@@ -171,6 +171,15 @@ def test_what_does_not_fit_is_refused(wrong):
         run("three", arrays, **{"act": 0, **wrong})
 
 
+@pytest.mark.parametrize("name", ["x", "residual"])
+def test_a_result_on_an_operand_is_refused(name):
+    """Results at the ends of rows and of channels are computed twice."""
+    arrays = drawn("three", bias=True, residual=True)
+    shared = last(np.zeros((1, 40, 14, 14), "f"))
+    with pytest.raises(TallowError, match="conv_depthwise_last: .* of its own"):
+        run("three", arrays, 0, **{"out": shared, name: shared})
+
+
 def test_offsets_beyond_the_image_read_nothing():
     arrays = drawn("three", bias=True, residual=False)
     for far in ({"oy": 2**40}, {"ox": -(2**40)}, {"oy": -(2**40), "ox": 2**40}):
