@@ -72,8 +72,8 @@ void each_panel(int64_t products, int64_t m, int64_t n, const F& fn) {
 }
 
 inline bool too_large(int64_t rows, int64_t k) {
-  int64_t bytes;
-  return __builtin_mul_overflow(rows + kTileRows, k + 64, &bytes) || bytes > int64_t{1} << 50;
+  const int64_t most = int64_t{1} << 50;
+  return rows > most || k > most || (rows + kTileRows) > most / (k + 64);
 }
 
 // Memory for `count` products of m rows: all rows packed, a panel for each thread, offsets of

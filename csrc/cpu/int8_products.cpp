@@ -32,21 +32,23 @@ struct RowEnd {
     const f32x8 row_bias = bias[0] - f32x8{};
     const f32x8 row_scale =
         (by_row && p.ends.scale ? p.ends.scale[row * p.ends.scale_step] : 0) - f32x8{};
-    const int32_t term = p.rows->term(row);
-    const int32_t zero = kWords && !p.rows->pairs ? 1 : p.row_zeros.at(row, !p.rows->pairs);
+    // Unsigned: sums wrap around, and what was packed elsewhere may be any number.
+    const uint32_t term = static_cast<uint32_t>(p.rows->term(row));
+    const uint32_t zero =
+        static_cast<uint32_t>(kWords && !p.rows->pairs ? 1 : p.row_zeros.at(row, !p.rows->pairs));
     const bool bytes = p.ends.itemsize() == 1, is_signed = p.ends.dtype == DType::i8;
     const float low = static_cast<float>((is_signed ? -128 : 0) - p.ends.zero), high = low + 255;
     for (int j = 0; j < kAcross; j += 8) {
-      i32x8 v = load_as<i32x8>(c + j) - load_as<i32x8>(panel.zeros + j) * term +
-                load_as<i32x8>(panel.terms + j) * zero;
+      u32x8 v = load_as<u32x8>(c + j) - load_as<u32x8>(panel.zeros + j) * term +
+                load_as<u32x8>(panel.terms + j) * zero;
       if (p.ends.dtype == DType::i32) {
         store_at(to + 4 * j, v);
         continue;
       }
       const f32x8 b = by_row ? row_bias : load_as<f32x8>(bias + j);
-      if (bytes) v += (i32x8)b;
-      f32x8 f =
-          __builtin_convertvector(v, f32x8) * (by_row ? row_scale : load_as<f32x8>(scale + j));
+      if (bytes) v += (u32x8)b;
+      f32x8 f = __builtin_convertvector((i32x8)v, f32x8) *
+                (by_row ? row_scale : load_as<f32x8>(scale + j));
       if (!bytes) {
         store_at(to + 4 * j, f + b);
         continue;
@@ -116,6 +118,9 @@ void multiply_panel8(const Product& p, int64_t panel, int64_t begin, int64_t end
 
 namespace {
 
+// Of rows and columns: offsets in packed rows fit into 32 bits, as sums of products do.
+constexpr int64_t kMostDepth = int64_t{1} << 28;
+
 // Columns of a matrix, or rows of `groups` ones, as the kernels below take them.
 const char* int8_columns(const Arg* args, int) {
   const View &out = *args[0].a, &b = *args[1].a;
@@ -125,7 +130,7 @@ const char* int8_columns(const Arg* args, int) {
     return "int8_columns: expected a contiguous matrix of bytes, and zero points, one or one each";
   const int64_t k = b.shape[0], n = b.shape[1], units = ceil_div(k, 32);
   const int64_t panels = ceil_div(n, kAcross), bytes = Panel8::bytes(units);
-  if (too_large(n, 2 * k + 128) || out.size() < panels * bytes)
+  if (k > kMostDepth || too_large(n, 2 * k + 128) || out.size() < panels * bytes)
     return "int8_columns: expected an out that is large enough";
   Scratch memory(k * sizeof(int64_t));
   auto* offsets = memory.as<int64_t>();
@@ -164,7 +169,8 @@ const char* int8_rows(const Arg* args, int) {
       !out.contiguous() || !read_zeros(args[2], w, w.shape[0], &zeros))
     return "int8_rows: expected a contiguous matrix of bytes, and zero points, one or one each";
   const int64_t k = w.shape[1];
-  if (groups < 1 || w.shape[0] % groups != 0 || too_large(w.shape[0], 2 * k + 128) ||
+  if (groups < 1 || w.shape[0] % groups != 0 || k > kMostDepth ||
+      too_large(w.shape[0], 2 * k + 128) ||
       out.size() < groups * Workspace::rows_bytes(w.shape[0] / groups, k))
     return "int8_rows: expected groups of rows, and an out that is large enough";
   memset(out.ptr<uint8_t>(), 0, out.size());  // what lies between the groups, and behind them
@@ -191,7 +197,8 @@ const char* matmul_int8(const Arg* args, int) {
   if (const char* error = read_ends(args + 5, out, n, &base.ends)) return error;
   uint8_t* panels;
   const int64_t panel_bytes = Panel8::bytes(ceil_div(k, 32));
-  if (!read_packed(args[8], ceil_div(n, kAcross) * panel_bytes, &panels) || (panels && batch != 1))
+  if (!read_packed(args[8], ceil_div(n, kAcross) * panel_bytes, &panels) ||
+      (panels && (batch != 1 || k > kMostDepth)))
     return "matmul_int8: expected one matrix of packed columns";
   base.panels = panels;
   if (out.size() == 0) return nullptr;

@@ -8,6 +8,7 @@ import pytest
 from alone import PYTHON
 from native.calls import environment
 from tallow import _native
+from tallow.errors import TallowError
 
 # Neighbours whose products with 255 just fit into 16 bits together, and those that do not.
 EDGES = [(64, 64), (65, 64), (127, 1), (127, 2), (-64, -64), (-65, -64), (-128, 0), (-128, -1)]
@@ -61,13 +62,21 @@ def test_memory_that_was_not_packed(call, rng):
     """What comes of it has no meaning, but nothing else is read."""
     a, b = bytes_of(rng, (5, 64), 90, "u1"), bytes_of(rng, (64, 32), 9, "i1")
     good = packed_columns(call, b, None)
-    for fill in (0, 1, 127, 255):
+    for fill in (0, 1, 127, 255, rng.integers(0, 256, 2560)):
         for begin, end in ((0, 512), (512, 2560), (0, 2560)):
             packed = good.copy()
-            packed[begin:end] = fill
-            packed[2560 + begin : 2560 + end] = fill
+            packed.reshape(2, 2560)[:, begin:end] = np.broadcast_to(fill, 2560)[begin:end]
             out = np.zeros((1, 5, 32), "i4")
             call("matmul_int8", out, a[None], b[None], None, None, None, None, None, packed)
+
+
+def test_no_columns_of_any_depth(call):
+    """The depth of columns that are not there is bounded by nothing but its own type."""
+    for depth in (2**40, 2**61, 2**62, 2**63 - 1):
+        with pytest.raises(TallowError, match="int8_columns: "):
+            call("int8_columns", np.zeros(64, "u1"), np.zeros((depth, 0), "u1"), None)
+        with pytest.raises(TallowError, match="int8_rows: "):
+            call("int8_rows", np.zeros(64, "u1"), np.zeros((0, depth), "u1"), None, 1)
 
 
 # On the other sets of kernels that this processor runs.
