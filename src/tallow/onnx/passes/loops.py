@@ -27,20 +27,46 @@ def without_invariants(graph: Graph) -> Graph:
     """
     nodes: list[Node] = []
     constants = graph.constants
+    taken = _all_names(graph) if any(node.op_type == "Loop" for node in graph.nodes) else set()
     for node in graph.nodes:
         is_loop = node.op_type == "Loop" and not node.domain
         found = (_split(node) if is_loop else None) or [node]
         if is_loop and isinstance(found[-1].attributes.get("body"), Graph):
-            before, loop, more = _without_products(found[-1])
+            before, loop, more = _without_products(found[-1], taken)
             found[-1:] = [*before, loop]
             constants = constants | more
         nodes += found
     return Graph(graph.name, nodes, graph.inputs, graph.outputs, constants)
 
 
-def _without_products(node: Node) -> tuple[list[Node], Node, dict[str, Any]]:
-    """Nodes for before a Loop, the Loop without them, and constants that they use."""
+def _without_products(node: Node, taken: set[str]) -> tuple[list[Node], Node, dict[str, Any]]:
+    """Nodes for before a Loop, the Loop without them, and constants that they use.
+
+    Names that they bring are added to those that are `taken`.
+    """
     body: Graph = node.attributes["body"]
+    moved, needed = _steady_products(body)
+    if not moved:
+        return [], node, {}
+    made_there = [name for each in moved for name in each.outputs if name]
+    constants = [name for name in body.constants if name in needed]
+    prefix = _free_prefix(node, [*made_there, *constants], taken)
+    renamed = {name: f"{prefix}/{name}" for name in made_there}
+    shared = {f"{prefix}/{name}": body.constants[name] for name in constants}
+    inside = renamed | {name: f"{prefix}/{name}" for name in constants}
+    before = [_renamed(each, inside) for each in moved]
+    for made, each in zip(before, moved, strict=True):
+        made.outputs = [renamed.get(name, name) for name in each.outputs]
+    rest = [_renamed(each, renamed) for each in body.nodes if each not in moved]
+    outputs = [_with_name(each, renamed) for each in body.outputs]
+    made = node.with_inputs(node.inputs)
+    smaller = Graph(body.name, rest, body.inputs, outputs, body.constants)
+    made.attributes = node.attributes | {"body": smaller}
+    return before, made, shared
+
+
+def _steady_products(body: Graph) -> tuple[list[Node], set[str]]:
+    """Products of what does not change, with what leads to them, and all that they read."""
     changing = {e.name for e in body.inputs}
     steady: list[Node] = []
     for each in body.nodes:
@@ -55,21 +81,25 @@ def _without_products(node: Node) -> tuple[list[Node], Node, dict[str, Any]]:
         if each.op_type in _PRODUCTS or not needed.isdisjoint(each.outputs):
             needed.update(each.inputs)
             moved.insert(0, each)
-    if not moved:
-        return [], node, {}
-    prefix = next(name for name in (*node.outputs, node.name) if name)  # names of the Loop's own
-    renamed = {name: f"{prefix}/{name}" for each in moved for name in each.outputs if name}
-    shared = {f"{prefix}/{k}": v for k, v in body.constants.items() if k in needed}
-    inside = renamed | {name: f"{prefix}/{name}" for name in body.constants if name in needed}
-    before = [_renamed(each, inside) for each in moved]
-    for made, each in zip(before, moved, strict=True):
-        made.outputs = [renamed.get(name, name) for name in each.outputs]
-    rest = [_renamed(each, renamed) for each in body.nodes if each not in moved]
-    outputs = [_with_name(each, renamed) for each in body.outputs]
-    made = node.with_inputs(node.inputs)
-    smaller = Graph(body.name, rest, body.inputs, outputs, body.constants)
-    made.attributes = node.attributes | {"body": smaller}
-    return before, made, shared
+    return moved, needed
+
+
+def _free_prefix(node: Node, names: list[str], taken: set[str]) -> str:
+    """What makes names of a Loop's body into names that nothing else has, in any graph around."""
+    prefix = next(name for name in (*node.outputs, node.name) if name)
+    while not taken.isdisjoint([f"{prefix}/{name}" for name in names]):
+        prefix += "/"
+    taken.update([f"{prefix}/{name}" for name in names])
+    return prefix
+
+
+def _all_names(graph: Graph) -> set[str]:
+    """The names of values of a graph and its sub-graphs, and of those around that they use."""
+    found = {*graph.constants, *(each.name for each in graph.inputs)}
+    for node in graph.nodes:
+        found.update(node.inputs, node.outputs)
+        found.update(*map(_all_names, node.graphs()))
+    return found
 
 
 def _split(node: Node) -> list[Node] | None:
