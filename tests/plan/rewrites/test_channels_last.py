@@ -42,6 +42,7 @@ def orders(plan, kernel):
 
 
 WIDE, MIDDLE, BACK = draw(48, 16, 1, 1), draw(48, 1, 3, 3, seed=0.3), draw(16, 48, 1, 1, seed=1.7)
+NEXT = draw(48, 48, 1, 1, seed=0.6)
 
 
 def block(x):
@@ -228,4 +229,33 @@ def test_one_pixel_of_an_image_is_read_as_it_was():
 
     plan = capture(fn, draw(1, 16, 30, 30), weights=[WIDE, MIDDLE, BACK])
     x = draw(1, 16, 30, 30, seed=0.8)
+    assert_near(plan(x), fn(x))
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda y: y[..., ::-1],
+        lambda y: y[:, :, ::-1],
+        lambda y: y[:, :1].expand(*y.shape),
+        lambda y: y[:, ::-1],
+    ],
+)
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda y: F.conv2d(y, MIDDLE, padding=1, groups=48),
+        lambda y: F.interpolate(y, scale_factor=2, mode="nearest"),
+        lambda y: F.max_pool2d(y, 3, 1, 1) + F.avg_pool2d(y, 3, 1, 1),
+        lambda y: y.tanh(),
+    ],
+)
+def test_mirrored_and_repeated_images_are_read_by_kernels_that_can(view, work, batch):
+    def fn(x):
+        y = work(view(F.hardswish(F.conv2d(F.hardswish(F.conv2d(x, WIDE)), NEXT))))
+        return F.conv2d(y, BACK)
+
+    plan = capture(fn, draw(batch, 16, 12, 9), weights=[WIDE, NEXT, MIDDLE, BACK])
+    x = draw(batch, 16, 12, 9, seed=0.4)
     assert_near(plan(x), fn(x))

@@ -78,9 +78,12 @@ def _is_known(graph: Graph, images: Images, value: int) -> bool:
 
 
 def _are_whole(graph: Graph, images: Images, values: Iterable[int]) -> bool:
-    """Whether they show all of the images of their buffers, as some kernels want it."""
+    """Whether they show the images of their buffers as they lie, as some kernels want it.
+
+    Mirrored images, and one channel for all, have the same shape.
+    """
     found = [graph.values[v] for v in values]
-    return all(images.shapes.get(v.buffer) == v.shape for v in found)
+    return all(images.shapes.get(v.buffer) == v.shape and v.contiguous for v in found)
 
 
 def _alike(graph: Graph, images: Images, call: Call) -> Role:
