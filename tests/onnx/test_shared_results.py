@@ -169,3 +169,23 @@ def test_threads_of_two_models(tmp_path):
         thread.join()
     assert not failed
     assert not {*kept(runners[0])} & {*kept(runners[1])}
+
+
+def test_what_shapes_bring_goes_with_their_plans():
+    """Scores of positions, one piece for each length: plans that are gone keep none."""
+    nodes = [
+        node("Shape", "x", "n", start=1, end=2),
+        node("Slice", "p zero n zero", "q"),
+        node("Mul", "q s", "r"),
+        node("Add", "x r", "y"),
+    ]
+    values = {"p": draw(96, 8).clone(), "s": tl.tensor(2.0), "zero": tl.tensor([0])}
+    given = runner(graph(nodes, "x", "y", values))
+    for length in range(1, 97):
+        x = tl.ones(1, length, 8)
+        for _ in range(4):
+            (y,) = given.run([x], [])
+            assert (y == 1 + 2 * values["p"][:length]).all().item()
+    plans = [each for each in given._segments.values() if each is not None]
+    assert kept(given) and len(plans) < 96
+    assert len(given._shared._results) == len(kept(given))

@@ -233,15 +233,20 @@ class Runner:
         for place in segment.cloned:
             values[place] = values[place].clone()
         found = segment.plan.call([values[place]._array for place in segment.inputs])
-        if segment.fills:
-            self._shared.fill(segment.fills)
-            segment.fills = ()
+        if not segment.has_run:
+            self._first_run_of(segment)
         for place in segment.free:
             values[place] = None
         for place, array in zip(segment.outputs, found, strict=True):
             values[place] = wrap(array)
         for place, value in segment.fixed:
             values[place] = value
+
+    def _first_run_of(self, segment: Segment) -> None:
+        from tallow.plan.rewrites import fill
+
+        fill(segment.shares)
+        segment.has_run = True
 
     def _step_through(self, at: int, values: list[Any], key: Any, unseen: bool) -> None:
         """Compute all steps that are left, and record them if they are all and new."""
@@ -285,7 +290,7 @@ class Runner:
             # What steps left to those after them: plans have their temporaries in one block.
             _native.pool_trim()
         names = _chosen(self._rewrites)
-        segment.plan, segment.fills = rewrite_beside(segment.plan, names, self._shared)
+        segment.plan, segment.shares = rewrite_beside(segment.plan, names, self._shared)
 
     def _capture(self, at: int, values: list[Any], known: set[int], token: int) -> Segment | None:
         """Capture from step `at` on, computing these steps too; None if not even one can be."""

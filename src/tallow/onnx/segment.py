@@ -21,7 +21,8 @@ class Segment:
     free: tuple[int, ...]
     end: int  # the step after the last
     token: int  # stands for the signature
-    fills: tuple[Any, ...] = ()  # of what plans share, until the first run
+    shares: tuple[Any, ...] = ()  # results of weights, which other plans may have, too
+    has_run: bool = False
 
 
 @dataclass(eq=False)

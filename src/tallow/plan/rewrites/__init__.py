@@ -18,11 +18,11 @@ from tallow.plan.rewrites.norms import batch_norms
 from tallow.plan.rewrites.once import once
 from tallow.plan.rewrites.pads import pads
 from tallow.plan.rewrites.recurrent_weights import recurrent_weights
-from tallow.plan.rewrites.sharing import Key, Shared
+from tallow.plan.rewrites.sharing import Result, Shared, fill
 from tallow.plan.rewrites.weight_layouts import weight_layouts
 from tallow.plan.rewrites.winograd import winograd
 
-__all__ = ["REWRITES", "Rewrite", "Shared", "chosen", "rewrite", "rewrite_beside"]
+__all__ = ["REWRITES", "Rewrite", "Shared", "chosen", "fill", "rewrite", "rewrite_beside"]
 
 
 @dataclass(frozen=True)
@@ -88,21 +88,21 @@ def rewrite(plan: _native.Plan, names: Iterable[str]) -> _native.Plan:
 
 def rewrite_beside(
     plan: _native.Plan, names: Iterable[str], shared: Shared | None
-) -> tuple[_native.Plan, tuple[Key, ...]]:
-    """The same, with what follows from weights `shared`, and what of it the first run fills."""
-    filled: tuple[Key, ...] = ()
+) -> tuple[_native.Plan, tuple[Result, ...]]:
+    """The same, and what the plan shares: to be held beside it, and told of its first run."""
+    results: tuple[Result, ...] = ()
     names = list(names)
     if not names or not plan.on_cpu:
-        return plan, filled
+        return plan, results
     passes = [each for name in names if (each := REWRITES[name]).run is not None]
     if passes:
         graph = Graph(plan)
         changes = sum([_run(each, graph) for each in passes])
         if shared is not None and graph.once:
-            filled = shared.place(graph)
+            results = shared.place(graph)
         plan = graph.native() if changes else plan
     joined = plan.joined() if "linear_several" in names else None
-    return plan if joined is None else joined, filled
+    return plan if joined is None else joined, results
 
 
 def _run(which: Rewrite, graph: Graph) -> int:

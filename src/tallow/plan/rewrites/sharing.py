@@ -3,12 +3,15 @@
 Plans of several shapes lay out and transform the same weights. Two results are the same if one
 kernel made them of the same weights, constants and numbers: their plans write one buffer, and one
 that is made later leaves out what another has written already. Each plan still sees for itself
-when a weight is written, and computes all of it anew.
+when a weight is written, and computes all of it anew. The memory lives as long as one of the plans:
+some of it follows from a shape, too, of which there may be ever more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+from weakref import WeakValueDictionary
 
 from tallow import _native
 from tallow.dtype import u8
@@ -16,53 +19,71 @@ from tallow.plan.rewrites.graph import Call, Graph
 
 _SMALL = 65536  # bytes of a constant that is compared by them: plans have copies of such
 Key = tuple[Any, ...]
+Sources = dict[int, _native.Array]  # weights and constants by the ids of their memory
+
+
+class Result:
+    """Memory of a result; held by those who have a plan with it."""
+
+    __slots__ = ("__weakref__", "is_there", "memory", "sources")
+
+    def __init__(self, size: int, sources: Sources) -> None:
+        self.memory = _native.Array.empty((size,), u8.code)
+        self.sources = sources  # in use, so that no other memory gets their ids
+        self.is_there = False
 
 
 class Shared:
     """Results by how they are made. Only plans that run one after the other may share them."""
 
     def __init__(self) -> None:
-        self._results: dict[Key, _native.Array] = {}
-        self._filled: set[Key] = set()
-        self._sources: dict[int, _native.Array] = {}  # in use, so that none gets the id of another
+        self._results: WeakValueDictionary[Key, Result] = WeakValueDictionary()
 
-    def place(self, graph: Graph) -> tuple[Key, ...]:
-        """Give the kept buffers of a plan their memory; what its first run fills is told."""
-        keys = self._keys(graph)
-        kept = {b: key for b, key in keys.items() if graph.buffers[b].role == "kept"}
-        for b, key in kept.items():
+    def place(self, graph: Graph) -> tuple[Result, ...]:
+        """Give the kept buffers of a plan their memory; all that is not there its run fills."""
+        keys, sources = _keys(graph)
+        found: dict[int, Result] = {}
+        for b, key in keys.items():
             row = graph.buffers[b]
-            memory = self._results.get(key)
-            if memory is None:
-                memory = self._results[key] = _native.Array.empty((row.bytes,), u8.code)
-            graph.buffers[b] = row._replace(given=("kept", memory))
-        there = {b for b, key in kept.items() if key in self._filled}
-        graph.there = _left_out(graph, there)
-        return tuple(kept.values())
+            if row.role != "kept":
+                continue
+            result = self._results.get(key)
+            if result is None:
+                result = self._results[key] = Result(row.bytes, sources[b])
+            graph.buffers[b] = row._replace(given=("kept", result.memory))
+            found[b] = result
+        graph.there = _left_out(graph, {b for b, result in found.items() if result.is_there})
+        return tuple(found.values())
 
-    def fill(self, keys: tuple[Key, ...]) -> None:
-        """A plan has run: these results are there."""
-        self._filled.update(keys)
 
-    def _keys(self, graph: Graph) -> dict[int, Key]:
-        """Of each buffer that the first calls read or write, how its elements come about."""
-        keys: dict[int, Key] = {}
-        for call in graph.calls[: graph.once]:
-            for b in map(graph.buffer_of, call.reads()):
-                if b not in keys:
-                    keys[b] = self._source(graph, b)
-            made = _key_of(graph, call, keys)
-            for place, b in enumerate(map(graph.buffer_of, call.writes())):
-                keys[b] = (*made, place, graph.buffers[b].bytes)
-        return keys
+def fill(results: Iterable[Result]) -> None:
+    """A plan has run: these results are there."""
+    for each in results:
+        each.is_there = True
 
-    def _source(self, graph: Graph, buffer: int) -> Key:
-        row = graph.buffers[buffer]
-        if row.role == "constant" and row.bytes <= _SMALL:
-            return (graph.content(buffer),)
-        memory = graph.memory(buffer)
-        self._sources[memory.storage_id] = memory
-        return memory.storage_id, memory.storage_version
+
+def _keys(graph: Graph) -> tuple[dict[int, Key], dict[int, Sources]]:
+    """Of each buffer that the first calls read or write: how its elements come about, from what."""
+    keys: dict[int, Key] = {}
+    sources: dict[int, Sources] = {}
+    for call in graph.calls[: graph.once]:
+        read = [*map(graph.buffer_of, call.reads())]
+        for b in read:
+            if b not in keys:
+                keys[b], sources[b] = _source(graph, b)
+        made = _key_of(graph, call, keys)
+        behind = {id_: memory for b in read for id_, memory in sources[b].items()}
+        for place, b in enumerate(map(graph.buffer_of, call.writes())):
+            keys[b], sources[b] = (*made, place, graph.buffers[b].bytes), behind
+    return keys, sources
+
+
+def _source(graph: Graph, buffer: int) -> tuple[Key, Sources]:
+    row = graph.buffers[buffer]
+    if row.role == "constant" and row.bytes <= _SMALL:
+        return (graph.content(buffer),), {}
+    memory = graph.memory(buffer)
+    return (memory.storage_id, memory.storage_version), {memory.storage_id: memory}
 
 
 def _key_of(graph: Graph, call: Call, keys: dict[int, Key]) -> Key:
