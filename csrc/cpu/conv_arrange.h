@@ -19,6 +19,7 @@ inline void lay_down(Conv* v) {
       }
       view->shape[2] = 1;
       view->strides[2] = 0;
+      if (view->shape[4] == 1) view->strides[4] = 1;  // what is said of every line of one element
     }
     for (int i = 2; i > 0; --i) {
       v->stride[i] = v->stride[i - 1];
