@@ -128,10 +128,12 @@ const char* int8_columns(const Arg* args, int) {
   if (b.ndim != 2 || !is_byte(b) || !b.contiguous() || out.dtype != DType::u8 ||
       !out.contiguous() || !read_zeros(args[2], b, b.shape[1], &zeros))
     return "int8_columns: expected a contiguous matrix of bytes, and zero points, one or one each";
-  const int64_t k = b.shape[0], n = b.shape[1], units = ceil_div(k, 32);
-  const int64_t panels = ceil_div(n, kAcross), bytes = Panel8::bytes(units);
-  if (k > kMostDepth || too_large(n, 2 * k + 128) || out.size() < panels * bytes)
-    return "int8_columns: expected an out that is large enough";
+  const int64_t k = b.shape[0], n = b.shape[1];
+  if (k > kMostDepth || too_large(n, 2 * k + 128))
+    return "int8_columns: expected fewer rows and columns";
+  const int64_t units = ceil_div(k, 32), panels = ceil_div(n, kAcross),
+                bytes = Panel8::bytes(units);
+  if (out.size() < panels * bytes) return "int8_columns: expected an out that is large enough";
   Scratch memory(k * sizeof(int64_t));
   auto* offsets = memory.as<int64_t>();
   if (!offsets) return "int8_columns: out of memory";
