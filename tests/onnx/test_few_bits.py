@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tallow as tl
+from tallow.errors import TallowError
 from tallow.formats.onnx import ValueInfo
 from tallow.onnx.graph import Graph, Node
 from tallow.onnx.operators import find
@@ -115,3 +116,32 @@ def test_what_is_no_weight_stays():
     assert kept(broken) is None
     with pytest.raises(tl.errors.ShapeError, match="bytes of weights"):
         Program(optimized(broken)).interpret([tl.zeros(2, 96)], [])
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"N": 0}, {"K": 0}, {"block_size": 0}, {"block_size": 32.0}, {"bits": "4"}, {"N": None}],
+    ids=str,
+)
+@pytest.mark.parametrize("points", ["none", "any"])
+def test_attributes_without_meaning_are_left_to_the_run(how, points):
+    graph = product(4, points)
+    graph.nodes[0].attributes.update(how)
+    assert kept(graph) is None
+    with pytest.raises(TallowError, match="MatMulNBits"):
+        Program(optimized(graph)).interpret([tl.ones(2, 96)], [])
+
+
+@pytest.mark.parametrize("length", [0, 5])
+def test_zero_points_of_another_length_are_left_to_the_run(length):
+    graph = product(4, "any")
+    graph.constants["z"] = graph.constants["z"][:length]
+    assert kept(graph) is None
+    with pytest.raises(TallowError, match="MatMulNBits"):
+        Program(optimized(graph)).interpret([tl.ones(2, 96)], [])
+
+
+def test_a_product_without_columns_has_no_elements():
+    graph = product(4, "none", n=0)
+    [y] = Program(optimized(graph)).interpret([tl.ones(2, 96)], [])
+    assert y.shape == (2, 0)

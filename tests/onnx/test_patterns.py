@@ -5,6 +5,7 @@ import math
 import pytest
 
 import tallow as tl
+from tallow.errors import TallowError
 from tallow.formats.onnx import ValueInfo
 from tallow.formats.onnx.types import CODES
 from tallow.onnx.graph import Graph, Node
@@ -310,3 +311,28 @@ def test_products_that_are_no_rows_stay():
     infinite = one_hot(1)
     infinite.constants["weight"] = infinite.constants["weight"] / tl.tensor([1.0, 0.0, 1.0, 1.0])
     assert both(infinite, x) == 5
+
+
+@pytest.mark.parametrize(
+    ("op_type", "inputs", "given"),
+    [
+        ("HardSigmoid", "x", {"alpha": [0.5], "beta": 0.5}),
+        ("Conv", "x w", {}),
+        ("ConvTranspose", "x w", {}),
+        ("ConvTranspose", "x v", {}),
+        ("QLinearConv", "x s z q s z s z", {"group": [1]}),
+        ("QLinearConv", "x s z q s z s z", {"group": 1.0}),
+    ],
+)
+@pytest.mark.parametrize("behind", ["Mul", "Add"])
+def test_attributes_and_weights_without_meaning_are_told_by_the_run(op_type, inputs, given, behind):
+    constants = {
+        "w": tl.tensor(2.0), "v": tl.ones(4), "s": tl.tensor(1.0),
+        "z": tl.tensor(0, dtype=tl.u8), "q": tl.ones(4, 4, 3, 3).to(tl.u8),
+        "b": tl.ones(1, 4, 1, 1),
+    }  # fmt: skip
+    other = "x" if op_type == "HardSigmoid" else "b"
+    made = graph([node(op_type, inputs, "a", **given), node(behind, f"a {other}", "y")], constants)
+    x = tl.ones(1, 4, 5, 5).to(tl.u8 if op_type == "QLinearConv" else tl.f32)
+    with pytest.raises(TallowError, match=op_type):
+        Program(optimized(made)).interpret([x], [])

@@ -8,6 +8,7 @@ from tallow.dtype import by_name, f16, f32, u8
 from tallow.errors import TallowError
 from tallow.onnx.graph import Node
 from tallow.onnx.passes.matching import Matcher
+from tallow.onnx.program import MISFITS
 from tallow.tensor import Tensor
 
 _BLOCK: Final = 32  # of q4_0 and q8_0
@@ -35,7 +36,7 @@ class FewBits:
             weight = _blocks(node.attributes, parts, level in _ROUNDED)
             if weight is None:
                 weight = self._as_floats(node.attributes, parts)
-        except (TallowError, KeyError):  # told when it is run
+        except (TallowError, *MISFITS):  # told when it is run
             return
         if weight is None:
             return

@@ -89,6 +89,8 @@ def _channels(m: Matcher, node: Node | None, conv: Node) -> Tensor | None:
     if value is None or weight is None or value.dtype is not weight.dtype:
         return None
     groups = conv.attributes.get("group", 1)
+    if weight.ndim < 3 or not isinstance(groups, int):  # told when it is run
+        return None
     count = weight.shape[0] if conv.op_type == "Conv" else weight.shape[1] * groups
     behind = weight.ndim - 2  # axes after the channels
     shape = (*[1] * (weight.ndim - value.ndim), *value.shape)

@@ -107,7 +107,7 @@ def gated(m: Matcher, gate: Node) -> bool:
         m.replace([gate, product], "Silu", [x], product.outputs[0])
         return True
     alpha, beta = gate.attributes.get("alpha", 0.2), gate.attributes.get("beta", 0.5)
-    if abs(alpha - 1 / 6) > 1e-6 or beta != 0.5:
+    if not isinstance(alpha, float) or abs(alpha - 1 / 6) > 1e-6 or beta != 0.5:
         return False
     m.replace([gate, product], "HardSwish", [x], product.outputs[0], domain="", opset=14)
     return True

@@ -74,7 +74,7 @@ def _pack_weight(m: Matcher, node: Node) -> None:
     group = node.attributes.get("group", 1)
     if found is None or found[0].ndim not in (3, 4) or not _each(*found, 0):
         return
-    if group < 1 or found[0].shape[0] % group:
+    if not isinstance(group, int) or group < 1 or found[0].shape[0] % group:
         return
     if found[0].shape[1] == 1:  # depthwise, whose kernel is of floats
         return
