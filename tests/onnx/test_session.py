@@ -10,6 +10,8 @@ import pytest
 import tallow as tl
 from onnx_made import node, raw, value
 from tallow.errors import ArgumentError, DTypeError, ShapeError
+from tallow.formats.onnx import ValueInfo, ValueType
+from tallow.formats.onnx.types import CODES
 
 ROWS = np.arange(6, dtype="float32").reshape(2, 3)
 W = np.array([1, 2, 3], "float32")
@@ -145,6 +147,21 @@ def test_outputs_are_the_callers(ort):
             assert found.tolist() == want
             found[:] = 0
     assert x.tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_outputs_lie_on_no_memory_of_a_sequence_given(kind):
+    tensor = ValueType("tensor", CODES["float"], None)
+    parts = [ValueInfo(name, ValueType("sequence", element=tensor)) for name in ("parts", "same")]
+    nodes = [node("SequenceAt", "parts at", "one"), node("Identity", "parts", "same")]
+    given = raw([parts[0], value("at", (), "int64")], [value("one", None), parts[1]], nodes)
+    session = tl.onnx.InferenceSession(given)
+    x, y = np.ones(3, "float32"), np.ones(2, "float32")
+    for _ in range(3):
+        one, same = session.run(None, {"parts": kind([x, y]), "at": np.array(0)})
+        for each in (one, *same):
+            each[:] = 0
+    assert x.all() and y.all()
 
 
 @BOTH

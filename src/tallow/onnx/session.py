@@ -212,7 +212,7 @@ def _fed(value: Any) -> Any:
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, numpy.ndarray):
         return of_array(numpy.asarray(value))
-    return [_fed(each) for each in value] if type(value) is list else value
+    return [_fed(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _storages(values: list[Any]) -> set[int]:
