@@ -52,5 +52,5 @@ check() {
     exit 1
   fi
 }
-check "libraries" "$native" 4350000
+check "libraries" "$native" 4600000
 check "files" "$bytes" 9750000
