@@ -140,15 +140,15 @@ TL_INLINE vf erf(vf x) {
 // little relative to a positive one). Beyond 10 the rest is 0 to floats.
 TL_INLINE vf gelu(vf x) {
   const vf a = min(splat(10.f), abs(x)), z = a * a;
-  const vf q0 = fma(splat(-3.1826692819595337e-01f), a, splat(-7.978893518447876e-01f));
   const vf q2 = fma(splat(5.022155120968819e-03f), a, splat(-3.6478690803050995e-02f));
   const vf q4 = fma(splat(-9.112758561968803e-05f), a, splat(-1.8859628285205215e-04f));
   const vf q6 = fma(splat(-1.3183761211621459e-06f), a, splat(1.9447099475655705e-05f));
-  const vf q = fma(fma(q6, z, q4), z * z, fma(q2, z, q0));
-  vi n;
-  const vf p = expm1_short(split_exponent<127, 1>(q * a, &n)), scale = (vf)(n << 23);
+  // The largest terms come last and one by one: each sum rounds what the result shows.
+  vf q = fma(fma(q6, z, q4), z, q2);
+  q = fma(q, a, splat(-3.1826692819595337e-01f));
+  q = fma(q, a, splat(-7.978893518447876e-01f));
   // x - x: 0, but NaN for -inf, as -inf times 0 is.
-  return fma(a * -0.5f, fma(p, scale, scale), blend(x < 0, x - x, x));
+  return fma(a * -0.5f, exp_inside(q * a), blend(x < 0, x - x, x));
 }
 
 // The derivative of gelu, Phi(x) + x phi(x), which is h(|x|) on the left and 1 - h(|x|) on the
