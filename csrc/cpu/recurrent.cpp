@@ -149,7 +149,8 @@ template <int kGates>
 const char* run(const Layer& l) {
   if (l.batch == 0 || l.size == 0) return nullptr;
   const size_t row = static_cast<size_t>(l.size) * sizeof(float);
-  if (l.c) memcpy(l.c, l.c0, row * static_cast<size_t>(l.batch));
+  // A caller may give what overlaps.
+  if (l.c) memmove(l.c, l.c0, row * static_cast<size_t>(l.batch));
   const int64_t own = 2 * kGates * l.padded(), work = kGates * l.size * l.size;
   const int workers = num_threads();
   Scratch memory(static_cast<size_t>(own * workers) * sizeof(float));
@@ -174,7 +175,7 @@ const char* run(const Layer& l) {
   }
   for (int64_t b = 0; b < l.batch; ++b) {
     const int64_t n = l.length(b);
-    memcpy(l.h + b * l.size, n == 0 ? l.h0 + b * l.size : l.out(l.reverse ? 0 : n - 1, b), row);
+    memmove(l.h + b * l.size, n == 0 ? l.h0 + b * l.size : l.out(l.reverse ? 0 : n - 1, b), row);
   }
   return nullptr;
 }
