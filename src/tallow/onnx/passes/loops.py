@@ -30,7 +30,7 @@ def without_invariants(graph: Graph) -> Graph:
     taken = _all_names(graph) if any(node.op_type == "Loop" for node in graph.nodes) else set()
     for node in graph.nodes:
         is_loop = node.op_type == "Loop" and not node.domain
-        found = (_split(node) if is_loop else None) or [node]
+        found = (_split(node, graph.constants) if is_loop else None) or [node]
         if is_loop and isinstance(found[-1].attributes.get("body"), Graph):
             before, loop, more = _without_products(found[-1], taken)
             found[-1:] = [*before, loop]
@@ -102,8 +102,11 @@ def _all_names(graph: Graph) -> set[str]:
     return found
 
 
-def _split(node: Node) -> list[Node] | None:
-    """The Loop with what changes, after an Identity for each other value that it gives."""
+def _split(node: Node, around: dict[str, Any]) -> list[Node] | None:
+    """The Loop with what changes, after an Identity for each other value that it gives.
+
+    `around`: constants of the graph that it stands in.
+    """
     body = node.attributes.get("body")
     carried = len(node.inputs) - _BEFORE
     if not isinstance(body, Graph) or carried < 0:
@@ -115,7 +118,7 @@ def _split(node: Node) -> list[Node] | None:
     same: dict[int, str] = {}  # by place among carried values: the value around the Loop
     for place, name in enumerate(node.inputs[_BEFORE:]):
         given = body.inputs[_BEFORE + place].name
-        after = _origin(body, body.outputs[1 + place].name)
+        after = _origin(body, body.outputs[1 + place].name, around | body.constants)
         if name and after == given and name not in defined:
             same[place] = name
     if not same:
@@ -134,7 +137,7 @@ def _split(node: Node) -> list[Node] | None:
     return [*passed, made]
 
 
-def _origin(body: Graph, name: str) -> str:
+def _origin(body: Graph, name: str, constants: dict[str, Any]) -> str:
     """The value behind nodes that change nothing: Identity, and what Paddle writes for `assign`.
 
     That is Unsqueeze, Add of a zero, Squeeze.
@@ -145,12 +148,12 @@ def _origin(body: Graph, name: str) -> str:
     while found in made:
         node = made[found]
         if node.op_type == "Squeeze":
-            squeezed.append(_axes(body, node))
+            squeezed.append(_axes(body, node, constants))
         elif node.op_type == "Unsqueeze":
-            if not squeezed or squeezed.pop() != _axes(body, node):
+            if not squeezed or squeezed.pop() != _axes(body, node, constants):
                 return name
         elif node.op_type == "Add":
-            if not squeezed or not _is_zero(_constant(body, node.inputs[1])):
+            if not squeezed or not _is_zero(_constant(body, node.inputs[1], constants)):
                 return name
         elif node.op_type != "Identity":
             break
@@ -158,19 +161,19 @@ def _origin(body: Graph, name: str) -> str:
     return name if squeezed else found
 
 
-def _axes(body: Graph, node: Node) -> Any:
+def _axes(body: Graph, node: Node, constants: dict[str, Any]) -> Any:
     """Constant axes as numbers; what equals no other axes if they are not constant."""
     axes = node.attributes.get("axes")
     if axes is None and len(node.inputs) > 1:
-        axes = _constant(body, node.inputs[1])
+        axes = _constant(body, node.inputs[1], constants)
     return axes.tolist() if isinstance(axes, Tensor) else axes if axes else object()
 
 
-def _constant(body: Graph, name: str) -> Any:
+def _constant(body: Graph, name: str, constants: dict[str, Any]) -> Any:
     """A constant's value; None of all else."""
     given = (n for n in body.nodes if n.op_type == "Constant" and n.outputs[0] == name)
     node = next(given, None)
-    return body.constants.get(name) if node is None else node.attributes.get("value")
+    return constants.get(name) if node is None else node.attributes.get("value")
 
 
 def _is_zero(value: Any) -> bool:
