@@ -55,7 +55,7 @@ def measure(sides: dict[str, common.Side], name: str, index: int, pairs: int) ->
     row: dict[str, Any] = {"model": name, "size": index}
     for side, seconds in runs.items():
         row[f"{side}_ms"] = 1e3 * common.quartiles(seconds)["median"]
-        row[f"{side}_load_ms"] = 1e3 * told[side]["load"]
+        row[f"first_{side}"] = told[side]["load"]  # seconds
     row["ratio"] = common.ratio(runs["onnxruntime"], runs["tallow"])
     row["load"] = told["tallow"]["load"] / told["onnxruntime"]["load"]
     print(f"{line}: {common.shown(row['ratio'])}, load {row['load']:.2f}", flush=True)

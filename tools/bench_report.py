@@ -65,6 +65,11 @@ SECTIONS = {
         "From nothing to the first token of {model}; `import tallow` takes "
         "{import[milliseconds][median]:.0f} ms.",
     ),
+    "onnx_vs_ort": Section(
+        "ONNX models beside ONNX Runtime",
+        "By model and size; {pairs} pairs, numpy in and out. ONNX Runtime is a copy that takes no "
+        "AVX-512 where Tallow takes none.",
+    ),
     "qmatmul": Section(
         "Products with weights of every format",
         "{size} × {size}, decode with 1 row of activations and prefill with 512; the peer is ggml's"
