@@ -16,7 +16,7 @@ RUNS   ?= 100000
 # Under the thread sanitizer everything takes ten times as long; threads that write to one memory are what nonsense asks for.
 THREADED = tests/native --deselect tests/native/test_nonsense.py tests/core/test_threads.py tests/core/test_threads_dispatch.py
 MODEL  ?= smollm2-135m
-PROMPT ?= What is the capital of France?
+PROMPT ?= Name the capital of France.
 
 BIN  := $(VENV)/bin
 PY   := $(BIN)/python

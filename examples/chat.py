@@ -4,7 +4,7 @@ import sys
 
 import tallow as tl
 
-question = " ".join(sys.argv[1:]) or "What is the capital of France?"
+question = " ".join(sys.argv[1:]) or "Name the capital of France."
 messages = [
     {"role": "system", "content": "You are a helpful assistant."},
     {"role": "user", "content": question},

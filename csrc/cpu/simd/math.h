@@ -139,12 +139,13 @@ TL_INLINE vf erf(vf x) {
 // polynomial without a constant, our own fit of the least absolute error (2.5e-7 of the result, as
 // little relative to a positive one). Beyond 10 the rest is 0 to floats.
 TL_INLINE vf gelu(vf x) {
-  const vf a = min(splat(10.f), abs(x)), z = a * a;
-  const vf q2 = fma(splat(5.022155120968819e-03f), a, splat(-3.6478690803050995e-02f));
-  const vf q4 = fma(splat(-9.112758561968803e-05f), a, splat(-1.8859628285205215e-04f));
-  const vf q6 = fma(splat(-1.3183761211621459e-06f), a, splat(1.9447099475655705e-05f));
-  // The largest terms come last and one by one: each sum rounds what the result shows.
-  vf q = fma(fma(q6, z, q4), z, q2);
+  const vf a = min(splat(10.f), abs(x));
+  vf q = splat(-1.3183761211621459e-06f);
+  q = fma(q, a, splat(1.9447099475655705e-05f));
+  q = fma(q, a, splat(-9.112758561968803e-05f));
+  q = fma(q, a, splat(-1.8859628285205215e-04f));
+  q = fma(q, a, splat(5.022155120968819e-03f));
+  q = fma(q, a, splat(-3.6478690803050995e-02f));
   q = fma(q, a, splat(-3.1826692819595337e-01f));
   q = fma(q, a, splat(-7.978893518447876e-01f));
   // x - x: 0, but NaN for -inf, as -inf times 0 is.
