@@ -53,4 +53,4 @@ check() {
   fi
 }
 check "libraries" "$native" 4600000
-check "files" "$bytes" 9750000
+check "files" "$bytes" 9900000
