@@ -5,6 +5,7 @@ import pytest
 
 import tallow as tl
 import tallow.nn.functional as F
+from ops.memory_orders import views_of
 
 # Shape of the input; filters, kernel; stride, padding, dilation, groups.
 CASES = {
@@ -27,14 +28,6 @@ CASES = {
 }
 
 
-def _views(x):
-    """The same numbers in other orders of memory."""
-    yield tl.from_numpy(x)
-    yield tl.from_numpy(np.ascontiguousarray(np.moveaxis(x, 1, -1))).movedim(-1, 1)
-    yield tl.from_numpy(np.repeat(x, 2, -1))[..., ::2]
-    yield tl.from_numpy(np.ascontiguousarray(x[..., ::-1])).flip(-1)
-
-
 def _made(case):
     shape, (filters, *kernel), *rest = CASES[case]
     rng = np.random.default_rng(0)
@@ -52,7 +45,7 @@ def test_as_in_f64(case, bias):
     b = tl.from_numpy(b) if bias else None
     exact = conv(tl.from_numpy(x), tl.from_numpy(w), b, *rest).numpy()
     w, b = tl.from_numpy(w.astype("f")), None if b is None else b.float()
-    for view in _views(x.astype("f")):
+    for view in views_of(x.astype("f")):
         np.testing.assert_allclose(conv(view, w, b, *rest).numpy(), exact, rtol=0, atol=1e-5)
 
 
