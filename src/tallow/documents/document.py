@@ -1,0 +1,151 @@
+"""What reading gives: a document of pages, their tables, and the cells with typed values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime, time
+from typing import Any, Literal, TypeAlias
+
+from tallow.documents.content import Word
+from tallow.documents.geometry import Box
+from tallow.lazy_dataclasses import dataclass, field
+
+Value: TypeAlias = bool | int | float | str | date | datetime | time | None
+Header: TypeAlias = Literal["", "column", "row", "section"]
+
+
+@dataclass
+class Cell:
+    """A cell: its place and spans in the grid, its text, and what a spreadsheet is to hold.
+
+    `box` is where it stands on its page. `confidence` is of its text, from 0 to 1; 1 of a text
+    layer and of an empty cell. `raised` are (start, end) of superscripts in `text`. `value` is
+    what the text means (None: empty; a text that is text), `number_format` how Excel shows it,
+    `note` a footnote mark that was split off. `header` says whether it heads columns, rows or a
+    section of rows that it stands above.
+    """
+
+    row: int
+    column: int
+    row_span: int = 1
+    column_span: int = 1
+    text: str = ""
+    box: Box | None = None
+    confidence: float = 1.0
+    header: Header = ""
+    bold: bool = False
+    raised: tuple[tuple[int, int], ...] = ()
+    align: Literal["", "left", "center", "right"] = ""
+    value: Value = None
+    number_format: str = ""
+    note: str = ""
+    words: tuple[Word, ...] = field(default=(), repr=False)
+
+    @property
+    def bottom(self) -> int:
+        """The row after its last one."""
+        return self.row + self.row_span
+
+    @property
+    def right(self) -> int:
+        """The column after its last one."""
+        return self.column + self.column_span
+
+
+@dataclass
+class ColumnType:
+    """What was decided of a column, and why: `reasons` are sentences for people."""
+
+    kind: str = "text"
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass
+class Table:
+    """A table: cells that tile `rows` × `columns`, in order of rows, then columns.
+
+    `page` is the number of the (first) page, from 1; `pages` all, where it goes on over pages.
+    `source` names what gave its structure ("rulings", "slanet-plus", …), `header_rows` is how many
+    rows from the top are a header. `confidence` is from 0 to 1.
+    """
+
+    rows: int
+    columns: int
+    cells: list[Cell]
+    box: Box | None = None
+    page: int = 1
+    pages: tuple[int, ...] = ()
+    title: str = ""
+    source: str = ""
+    confidence: float = 1.0
+    header_rows: int = 0
+    column_types: list[ColumnType] = field(default_factory=list)
+
+    def cell(self, row: int, column: int) -> Cell:
+        """The cell that covers a place.
+
+        Raises:
+            IndexError: the grid has no such place.
+        """
+        for cell in self.cells:
+            if cell.row <= row < cell.bottom and cell.column <= column < cell.right:
+                return cell
+        raise IndexError(f"Table: expected a place in {self.rows} × {self.columns}, "
+                         f"got ({row}, {column})")  # fmt: skip
+
+
+@dataclass
+class Page:
+    """A page: its tables and text, and how its picture was turned.
+
+    `turn` (0, 90, 180, 270 degrees clockwise) and `skew` (degrees) were undone. `to_original` is
+    the 3 × 3 homography, row by row, from upright pixels to those of the file. `error` says why
+    there is nothing, where there is an error.
+    """
+
+    number: int
+    width: float
+    height: float
+    tables: list[Table] = field(default_factory=list)
+    words: list[Word] = field(default_factory=list)
+    turn: int = 0
+    skew: float = 0.0
+    to_original: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+    source: str = "picture"
+    scale: float = 1.0
+    error: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Document:
+    """All pages of a file; `tables` are those of all pages, joined over pages where they go on."""
+
+    name: str
+    pages: list[Page] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Table]:
+        return iter(self.tables)
+
+    def words(self) -> Iterator[tuple[int, Word]]:
+        """Every word with the number of its page."""
+        for page in self.pages:
+            yield from ((page.number, word) for word in page.words)
+
+
+def as_dict(value: Any) -> Any:
+    """A document or a part of it as JSON's types."""
+    from dataclasses import fields
+
+    from tallow.lazy_dataclasses import is_dataclass
+
+    if is_dataclass(value):
+        return {each.name: as_dict(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, list | tuple):
+        return [as_dict(each) for each in value]
+    if isinstance(value, dict):
+        return {str(key): as_dict(each) for key, each in value.items()}
+    if isinstance(value, date | datetime | time):
+        return value.isoformat()
+    return value

@@ -1,0 +1,1 @@
+"""Files, folders, globs and pipes to pages: pictures, TIFF, HEIC and PDF."""

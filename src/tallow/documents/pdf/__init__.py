@@ -1,0 +1,1 @@
+"""Pages of PDF files by their objects: words, rulings and fills of the text layer."""

@@ -1,0 +1,56 @@
+"""The packaged ONNX models that the steps run, each loaded once in a process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Run: TypeAlias = Callable[..., Sequence[Any]]
+"""A model: numpy arrays in, in the order of its inputs, and numpy arrays out."""
+
+_loaded: dict[tuple[str, str], Run] = {}
+_lock = threading.Lock()
+
+
+def load_with_tallow(path: Path) -> Run:
+    """An ONNX file as a function of numpy arrays, by Tallow."""
+    from tallow import onnx
+
+    session = onnx.InferenceSession(path)
+    names = [each.name for each in session.get_inputs()]
+
+    def run(*arrays: Any) -> Sequence[Any]:
+        return session.run(None, dict(zip(names, arrays, strict=True)))
+
+    return run
+
+
+load: Callable[[Path], Run] = load_with_tallow
+"""What opens a file. The benchmark puts ONNX Runtime here, to compare the same pipeline."""
+
+
+def model(ref: str, file: str = "") -> Run:
+    """The model of an alias or reference, fetched and loaded when it is first asked for.
+
+    `file` names the one that is meant of a reference to a folder.
+
+    Raises:
+        HubError, FormatError: as `tallow.hub.resolve` and `tallow.onnx.load`.
+    """
+    with _lock:
+        found = _loaded.get((ref, file))
+        if found is None:
+            from tallow.hub import resolve
+
+            found = _loaded[ref, file] = load(resolve(ref) / file)
+        return found
+
+
+def forget() -> None:
+    """Let go of every loaded model."""
+    with _lock:
+        _loaded.clear()

@@ -1,0 +1,1 @@
+"""Values: what texts of cells mean, decided column by column."""

@@ -1,0 +1,1 @@
+"""Writers: XLSX, CSV, HTML, Markdown, JSON and Parquet of documents."""
