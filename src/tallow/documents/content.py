@@ -67,7 +67,8 @@ class PageContent:
     """A page, upright.
 
     `rendered` gives the picture of the page as RGB (height, width, 3), whatever the page came from;
-    `scale` are pixels of that picture per unit (1 where the page is a picture).
+    `scale` are pixels of that picture per unit (1 where the page is a picture). `pictures` are the
+    areas of a PDF's page that pictures cover, whose text is in no text layer.
     """
 
     width: float
@@ -76,6 +77,7 @@ class PageContent:
     words: list[Word] = field(default_factory=list)
     rulings: list[Ruling] = field(default_factory=list)
     fills: list[Fill] = field(default_factory=list)
+    pictures: list[Box] = field(default_factory=list)
     rendered: Callable[[], Pixels] | None = None
     scale: float = 1.0
 
