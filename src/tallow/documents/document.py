@@ -93,6 +93,12 @@ class Table:
         raise IndexError(f"Table: expected a place in {self.rows} × {self.columns}, "
                          f"got ({row}, {column})")  # fmt: skip
 
+    def to_html(self) -> str:
+        """One `<table>` element, as `tallow.documents.writers.html.table_html`."""
+        from tallow.documents.writers.html import table_html
+
+        return table_html(self)
+
 
 @dataclass
 class Page:
@@ -132,6 +138,12 @@ class Document:
         """Every word with the number of its page."""
         for page in self.pages:
             yield from ((page.number, word) for word in page.words)
+
+    def to_html(self) -> str:
+        """All tables as one HTML page."""
+        from tallow.documents.writers.html import document_html
+
+        return document_html(self)
 
 
 def as_dict(value: Any) -> Any:
