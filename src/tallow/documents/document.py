@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime, time
-from typing import Any, Literal, TypeAlias
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tallow.documents.content import Word
 from tallow.documents.geometry import Box
 from tallow.lazy_dataclasses import dataclass, field
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
 
 Value: TypeAlias = bool | int | float | str | date | datetime | time | None
 Header: TypeAlias = Literal["", "column", "row", "section"]
@@ -99,6 +105,34 @@ class Table:
 
         return table_html(self)
 
+    def to_csv(self, *, guard: bool = True, fill: bool = False) -> str:
+        """CSV, as `tallow.documents.writers.csv.table_csv`."""
+        from tallow.documents.writers.csv import table_csv
+
+        return table_csv(self, guard=guard, fill=fill)
+
+    def to_markdown(self, *, fill: bool = False) -> str:
+        """GitHub's Markdown, as `tallow.documents.writers.markdown.table_markdown`."""
+        from tallow.documents.writers.markdown import table_markdown
+
+        return table_markdown(self, fill=fill)
+
+    def to_dict(self, *, words: bool = False) -> dict[str, Any]:
+        """JSON's types; the words that cells were made of only with `words`."""
+        from tallow.documents.writers.json import table_dict
+
+        return table_dict(self, words=words)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A pandas data frame, as `tallow.documents.writers.frames.table_frame`.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        from tallow.documents.writers.frames import table_frame
+
+        return table_frame(self)
+
 
 @dataclass
 class Page:
@@ -145,19 +179,68 @@ class Document:
 
         return document_html(self)
 
+    def to_csv(self, *, guard: bool = True) -> str:
+        """All tables as CSV, an empty line between them."""
+        from tallow.documents.writers.csv import tables_csv
+
+        return tables_csv(self.tables, guard=guard)
+
+    def to_markdown(self, *, fill: bool = False) -> str:
+        """All tables as GitHub's Markdown, an empty line between them."""
+        from tallow.documents.writers.markdown import tables_markdown
+
+        return tables_markdown(self.tables, fill=fill)
+
+    def to_json(self, *, words: bool = False) -> str:
+        """Pages and tables with the reasons of columns, as JSON text."""
+        from tallow.documents.writers.json import document_json
+
+        return document_json(self, words=words)
+
+    def to_excel(self, path: str | PathLike[str], *, overwrite: bool = True) -> None:
+        """Write an XLSX workbook, one sheet a table.
+
+        Raises:
+            MissingExtraError: openpyxl is not installed.
+            ArgumentError: there is no table, one is larger than a sheet, or the file is there.
+            OSError: the file cannot be written; nothing is left of it.
+        """
+        from tallow.documents.writers.files import write_as
+
+        write_as(".xlsx", self, path, overwrite=overwrite)
+
+    def to_parquet(self, path: str | PathLike[str], *, overwrite: bool = True) -> list[Path]:
+        """Write each table as a Parquet file, and give their paths, as `save` does.
+
+        Raises:
+            MissingExtraError: pyarrow is not installed.
+            ArgumentError: there is no table, or a file is there.
+            OSError: a file cannot be written; nothing is left of any.
+        """
+        from tallow.documents.writers.files import write_as
+
+        return write_as(".parquet", self, path, overwrite=overwrite)
+
+    def save(self, path: str | PathLike[str], *, overwrite: bool = True) -> list[Path]:
+        """Write .xlsx, .csv, .tsv, .html, .md, .json or .parquet, and give what was written.
+
+        See `tallow.documents.writers.files.save`, also for what it raises.
+        """
+        from tallow.documents.writers.files import save
+
+        return save(self, path, overwrite=overwrite)
+
 
 def as_dict(value: Any) -> Any:
     """A document or a part of it as JSON's types."""
-    from dataclasses import fields
+    from tallow.lazy_dataclasses import field_names, is_dataclass
 
-    from tallow.lazy_dataclasses import is_dataclass
-
-    if is_dataclass(value):
-        return {each.name: as_dict(getattr(value, each.name)) for each in fields(value)}
+    if is_dataclass(type(value)):
+        return {name: as_dict(getattr(value, name)) for name in field_names(value)}
     if isinstance(value, list | tuple):
         return [as_dict(each) for each in value]
     if isinstance(value, dict):
         return {str(key): as_dict(each) for key, each in value.items()}
     if isinstance(value, date | datetime | time):
         return value.isoformat()
-    return value
+    return value.item() if hasattr(value, "item") else value  # numpy's numbers

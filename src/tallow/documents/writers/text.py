@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import date, time
+from decimal import Decimal
 from typing import Final
 
-from tallow.documents.document import Cell, Table
+from tallow.documents.document import Cell, Table, Value
 
 # XML 1.0 (production 2, Char) has no form for these, not even escaped; a lone surrogate has no
 # bytes in UTF-8. U+FFFE and U+FFFF are no characters.
@@ -80,3 +82,33 @@ def unique(names: Iterable[str]) -> list[str]:
         taken.add(made)
         result.append(made)
     return result
+
+
+def held(cell: Cell) -> Value:
+    """What a file holds of a cell: its value, its text where it has none, None where it is empty.
+
+    A text is cleaned; a number that no spreadsheet holds exactly (infinity, more than 15 digits)
+    is its text.
+    """
+    value = cell.value
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return value if isinstance(value, bool) else clean(value or cell.text) or None
+    if isinstance(value, int | float) and not abs(value) < 10**15:
+        return clean(cell.text) or str(value)
+    return value
+
+
+def plain(value: Value) -> str:
+    """A value as text that programs read: decimals with a point and no exponent, dates as ISO."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return format(Decimal(repr(value)), "f")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return str(value)
+
+
+def is_number(value: Value) -> bool:
+    """Whether a value is a number, which true and false are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
