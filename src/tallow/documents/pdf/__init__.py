@@ -1,1 +1,3 @@
-"""Pages of PDF files by their objects: words, rulings and fills of the text layer."""
+"""PDFs: pages as words, rulings, fills and pictures, from their objects and not from pixels."""
+
+from tallow.documents.pdf.file import PdfFile
