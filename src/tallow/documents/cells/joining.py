@@ -1,0 +1,93 @@
+"""The words of a cell joined in the order of reading, superscripts kept as places in the text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from tallow.documents.content import Word
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Raised: TypeAlias = tuple[tuple[int, int], ...]
+
+# Scripts that are written without spaces: kana, ideographs, their punctuation, full-width forms.
+_UNSPACED = re.compile(r"[⺀-〿぀-ヿ㐀-䶿一-鿿豈-﫿＀-￯]")
+_SAME_LINE = 0.5  # of the lower one's height that two words of a line share
+_TOUCHING = 0.12  # of the text height: a gap that is no space
+
+
+def lines_of(words: Iterable[Word]) -> list[list[Word]]:
+    """Words in lines from top to bottom, each from left to right.
+
+    A raised word goes with the line that it overlaps. Words of text that is turned by 90 or 270
+    degrees come in the order of their own reading.
+    """
+    ordered = sorted(words, key=lambda word: (word.raised, (word.box[1] + word.box[3]) / 2))
+    if ordered and all(word.turn in (90, 270) for word in ordered):
+        return _turned_lines(ordered)
+    lines: list[list[Word]] = []
+    for word in ordered:
+        home = max(lines, key=lambda line: _shared_height(word, line), default=None)
+        if home is not None and _shared_height(word, home) >= (0.2 if word.raised else _SAME_LINE):
+            home.append(word)
+        else:
+            lines.append([word])
+    lines.sort(key=lambda line: min((each.box[1] + each.box[3]) / 2 for each in line))
+    return [sorted(line, key=lambda word: word.box[0]) for line in lines]
+
+
+def joined(words: Iterable[Word]) -> tuple[str, Raised]:
+    """The text of a cell's words, and (start, end) of its superscripts.
+
+    A space stands between words and between lines, but not where both sides are of a script that
+    has none, nor beside a superscript that touches its neighbour. A hyphen at the end of a line
+    stays, as nothing on the page says whether it is the word's own.
+    """
+    text, raised = "", list[tuple[int, int]]()
+    for line in lines_of(words):
+        before: Word | None = None
+        for word in line:
+            piece = word.text.strip()
+            if not piece:
+                continue
+            if text and _spaced(text[-1], piece[0], before, word):
+                text += " "
+            if word.raised:
+                raised.append((len(text), len(text) + len(piece)))
+            text += piece
+            before = word
+    return text, tuple(raised)
+
+
+def _spaced(left: str, right: str, before: Word | None, word: Word) -> bool:
+    if before is not None:
+        gap = word.box[0] - before.box[2]
+        height = min(before.box[3] - before.box[1], word.box[3] - word.box[1])
+        if gap < _TOUCHING * height and (word.raised or before.raised):
+            return False
+    return not (_UNSPACED.match(left) and _UNSPACED.match(right))
+
+
+def _shared_height(word: Word, line: Sequence[Word]) -> float:
+    """How much of the lower one's height a word shares with a line's, at best, from 0 to 1."""
+    return max(
+        (min(word.box[3], each.box[3]) - max(word.box[1], each.box[1]))
+        / max(min(word.box[3] - word.box[1], each.box[3] - each.box[1]), 1e-9)
+        for each in line
+    )
+
+
+def _turned_lines(words: Sequence[Word]) -> list[list[Word]]:
+    """Lines of text that runs down (90) or up (270) the page."""
+    from tallow.lazy_dataclasses import replace
+
+    down = words[0].turn == 90
+    upright = {}
+    for word in words:
+        left, top, right, bottom = word.box
+        box = (top, -right, bottom, -left) if down else (-bottom, left, -top, right)
+        upright[replace(word, box=box, turn=0)] = word
+    return [[upright[each] for each in line] for line in lines_of(upright)]

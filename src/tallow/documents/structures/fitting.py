@@ -1,0 +1,187 @@
+"""Where the rows and columns of a proposal lie on the page: edges placed between the words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tallow.documents.content import Word
+from tallow.documents.geometry import Box
+from tallow.documents.structure import Slot, Structure
+from tallow.lazy_dataclasses import replace
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Floats: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+    Integers: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
+
+_STEPS = 48  # places that are tried between the middles of two neighbouring rows or columns
+
+
+def fitted(structure: Structure, words: Sequence[Word], box: Box) -> Structure:
+    """`structure` with row and column edges, in the units of the page.
+
+    Edges that it has are kept. Others come from the boxes of its slots, each moved to where it cuts
+    the words least: models give boxes that are some pixels off, and drift over long tables. Words
+    in slots that span an edge do not count at it. `box` is the table's, for the outer edges and
+    for what no slot says.
+    """
+    if structure.row_edges is not None and structure.column_edges is not None:
+        return structure
+    boxes = _word_boxes(words)
+    owners = _owners_by_boxes(structure, boxes, box)
+    columns = structure.column_edges or _edges(structure, boxes, owners, 0, box)
+    rows = structure.row_edges or _edges(structure, boxes, owners, 1, box)
+    placed = replace(structure, row_edges=rows, column_edges=columns)
+    if not len(boxes):
+        return placed
+    owners = owners_in_grid(placed, boxes)
+    return replace(
+        placed,
+        column_edges=structure.column_edges or _edges(structure, boxes, owners, 0, box),
+        row_edges=structure.row_edges or _edges(structure, boxes, owners, 1, box),
+    )
+
+
+def slot_boxes(structure: Structure) -> Floats:
+    """The boxes of the slots by the edges of their rows and columns, (slots, 4)."""
+    import numpy as np
+
+    assert structure.row_edges is not None and structure.column_edges is not None
+    x, y = structure.column_edges, structure.row_edges
+    return np.array(
+        [(x[s.column], y[s.row], x[s.right], y[s.bottom]) for s in structure.slots], float
+    ).reshape(-1, 4)
+
+
+def shared_areas(boxes: Floats, slots: Floats) -> Floats:
+    """What each box shares with each slot, (boxes, slots), in square units."""
+    import numpy as np
+
+    low = np.maximum(boxes[:, None, :2], slots[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], slots[None, :, 2:])
+    return np.clip(high - low, 0, None).prod(-1)  # type: ignore[no-any-return]
+
+
+def owners_in_grid(structure: Structure, boxes: Floats) -> Integers:
+    """The slot, by number, that holds most of each box; the nearest of a box that none holds."""
+    import numpy as np
+
+    slots = slot_boxes(structure)
+    shared = shared_areas(boxes, slots)
+    best = shared.argmax(1)
+    outside = shared.max(1) <= 0
+    if outside.any():
+        middles = (boxes[outside, :2] + boxes[outside, 2:]) / 2
+        away = np.maximum(slots[None, :, :2] - middles[:, None], middles[:, None] - slots[:, 2:])
+        best[outside] = np.hypot(*np.clip(away, 0, None).transpose(2, 0, 1)).argmin(1)
+    return np.asarray(best, np.int64)
+
+
+def _word_boxes(words: Sequence[Word]) -> Floats:
+    import numpy as np
+
+    return np.array([word.box for word in words], float).reshape(-1, 4)
+
+
+def _owners_by_boxes(structure: Structure, boxes: Floats, box: Box) -> Integers:
+    """The slot of each word by the slots' own boxes: that which shares most, or the nearest."""
+    import numpy as np
+
+    own = [(number, slot.box) for number, slot in enumerate(structure.slots) if slot.box]
+    if not own or not len(boxes):
+        return np.full(len(boxes), -1)
+    numbers = np.array([number for number, _ in own])
+    slots = np.array([each for _, each in own], float)
+    shared = shared_areas(boxes, slots)
+    middles, places = (boxes[:, :2] + boxes[:, 2:]) / 2, (slots[:, :2] + slots[:, 2:]) / 2
+    size = np.array([box[2] - box[0], box[3] - box[1]]) + 1e-9
+    # Of no slot that it meets: the nearest middle, along y first, as words leave cells sidewards.
+    away = np.abs(middles[:, None] - places[None]) / size * np.array([1, structure.rows])
+    nearest = away.sum(-1).argmin(1)
+    return np.asarray(numbers[np.where(shared.max(1) > 0, shared.argmax(1), nearest)], np.int64)
+
+
+def _edges(
+    structure: Structure, boxes: Floats, owners: Integers, axis: int, box: Box
+) -> tuple[float, ...]:
+    """Edges along an axis (0: of columns, 1: of rows), outer ones first and last."""
+    import numpy as np
+
+    count = structure.rows if axis else structure.columns
+    low, high = _extents(structure, axis, (box[axis], box[axis + 2]))
+    middles = np.maximum.accumulate((low + high) / 2)
+    first, last = _ranges(structure.slots, axis)
+    edges = [min(box[axis], float(low[0]))]
+    for index in range(1, count):
+        inside = (
+            np.ones(0, bool)
+            if not len(boxes)
+            else ~((first[owners] < index) & (index < last[owners]) & (owners >= 0))
+        )
+        guess = (high[index - 1] + low[index]) / 2
+        span = (float(middles[index - 1]), float(middles[index]))
+        edges.append(max(edges[-1], _best_place(boxes[inside], axis, span, float(guess))))
+    edges.append(max(edges[-1], box[axis + 2], float(high[-1])))
+    return tuple(edges)
+
+
+def _ranges(slots: Sequence[Slot], axis: int) -> tuple[Integers, Integers]:
+    import numpy as np
+
+    pairs = [(s.row, s.bottom) if axis else (s.column, s.right) for s in slots]
+    first, last = np.array(pairs, int).reshape(-1, 2).T
+    return first, last
+
+
+def _extents(structure: Structure, axis: int, outer: tuple[float, float]) -> tuple[Floats, Floats]:
+    """Where each row or column begins and ends, by the middle one of its slots' boxes."""
+    import numpy as np
+
+    count = structure.rows if axis else structure.columns
+    low, high = np.full(count, np.nan), np.full(count, np.nan)
+    spans = [
+        (*((s.row, s.bottom) if axis else (s.column, s.right)), s.box[axis], s.box[axis + 2])
+        for s in structure.slots
+        if s.box is not None
+    ]
+    for index in range(count):
+        single = [each for each in spans if each[:2] == (index, index + 1)]
+        begins = [each[2] for each in single or spans if each[0] == index]
+        ends = [each[3] for each in single or spans if each[1] == index + 1]
+        if begins:
+            low[index] = np.median(begins)
+        if ends:
+            high[index] = np.median(ends)
+    grid = np.linspace(outer[0], outer[1], count + 1)
+    places = np.arange(count)
+    for values, spare in ((low, grid[:-1]), (high, grid[1:])):
+        known = ~np.isnan(values)
+        if known.sum() >= 2:
+            values[~known] = np.interp(places[~known], places[known], values[known])
+        else:
+            values[:] = spare
+    return np.minimum(low, high), np.maximum(low, high)
+
+
+def _best_place(boxes: Floats, axis: int, span: tuple[float, float], guess: float) -> float:
+    """The place in `span` that cuts the boxes least, the middle of its gap; nearest to `guess`."""
+    import numpy as np
+
+    if span[1] <= span[0]:
+        return span[0]
+    at = np.linspace(span[0], span[1], _STEPS + 1)
+    low, high = boxes[:, axis, None], boxes[:, axis + 2, None]
+    tall = np.maximum(boxes[:, 3] - boxes[:, 1], 1e-9)[:, None]
+    depth = np.clip(np.minimum(at - low, high - at) / tall, 0, 1)
+    # Among like places the one by the guess: half a unit of cutting for the whole way to a middle.
+    cost = depth.sum(0) + 0.5 * np.abs(at - guess) / (span[1] - span[0])
+    best = int(cost.argmin())
+    free = depth.sum(0) <= depth[:, best].sum() + 0.02
+    left = right = best
+    while left > 0 and free[left - 1]:
+        left -= 1
+    while right < _STEPS and free[right + 1]:
+        right += 1
+    return float((at[left] + at[right]) / 2)
