@@ -140,6 +140,7 @@ if TYPE_CHECKING:
         weights,
     )
     from .compiled import compile
+    from .documents import OCR
     from .ops import *  # noqa: F403
     from .persistence import load, save
     from .plan import Plan, capture
@@ -184,6 +185,7 @@ _MODULES = {
         "Segmenter", "ZeroShotImageClassifier", "LineReader", "VoiceActivity",
         "SpeechSynthesizer",
     ),
+    ".documents": ("OCR",),
     ".plan": ("capture", "Plan"),
     ".compiled": ("compile",),
     ".autograd": (

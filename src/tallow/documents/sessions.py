@@ -50,6 +50,18 @@ def model(ref: str, file: str = "") -> Run:
         return found
 
 
+def metadata(ref: str, file: str = "") -> dict[str, str]:
+    """What a model's file says of itself in its properties, whatever runs it.
+
+    Raises:
+        HubError, FormatError: as `model`.
+    """
+    from tallow.formats.onnx import open_onnx
+    from tallow.hub import resolve
+
+    return dict(open_onnx(resolve(ref) / file).metadata)
+
+
 def forget() -> None:
     """Let go of every loaded model."""
     with _lock:

@@ -1,1 +1,1 @@
-"""Text of pictures: detection, direction and recognition of lines, and what is written of it."""
+"""Reading the text of pictures: lines found and recognised, words, doubtful cells read again."""

@@ -1,0 +1,134 @@
+"""OCR: the words of pictures, by PP-OCR's models: lines found, cut, read, and split into words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tallow.documents.content import Word
+from tallow.documents.geometry import Box, Quad, box_of
+from tallow.documents.ocr import crops, rectangles
+from tallow.documents.ocr.detection import LineArea, find_lines
+from tallow.documents.ocr.models import model_set
+from tallow.documents.ocr.recognition import Reading, recognise
+from tallow.documents.ocr.scale import detection_scale
+from tallow.documents.ocr.words import words_of_line
+from tallow.lazy_dataclasses import dataclass
+
+if TYPE_CHECKING:
+    from tallow.documents.content import Pixels
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of text: what it says, its corners on the page, and how many degrees it is turned."""
+
+    text: str
+    confidence: float
+    quad: Quad
+    turn: int = 0
+    words: tuple[Word, ...] = ()
+
+    @property
+    def box(self) -> Box:
+        """The upright box around it."""
+        return box_of(self.quad)
+
+
+class OCR:
+    """A reader of the text of pictures: `OCR().read(pixels)`.
+
+    `models` are "small" (PP-OCRv6, 18,708 characters), "tiny" (PP-OCRv6, the fast one) or "v5"
+    (PP-OCRv5 mobile). `least_confidence` is what a line must have to be kept.
+    """
+
+    def __init__(self, models: str = "small", *, least_confidence: float = 0.5) -> None:
+        """Choose models; they are fetched and loaded when they are first needed.
+
+        Raises:
+            ArgumentError: there are no models of that name.
+        """
+        self.models = model_set(models)
+        self.least_confidence = least_confidence
+
+    def read(self, source: Any) -> list[Word]:
+        """The words of a page, in its pixels, line by line from the top.
+
+        `source` is a picture as `tallow.vision.load_image` takes it: (height, width, 3) of u8, a
+        path, …
+
+        Raises:
+            FormatError, ShapeError: it is no picture.
+            HubError: models cannot be fetched.
+        """
+        return [word for line in self.lines(source) for word in line.words]
+
+    def lines(self, source: Any) -> list[Line]:
+        """The lines of a page, from the top, and from the left where they stand side by side.
+
+        Raises:
+            As `read`.
+        """
+        import numpy as np
+
+        from tallow.vision import load_image
+
+        page = load_image(source)
+        pixels: Pixels = np.asarray(page)
+        areas = in_rows(find_lines(pixels, self.models, detection_scale(pixels)))
+        quads = [rectangles.straightened(area.quad) for area in areas]
+        found: list[Line] = []
+        for quad, (reading, turn, crop) in zip(quads, self._readings(page, quads), strict=True):
+            if not reading.text.strip() or reading.confidence < self.least_confidence:
+                continue
+            words = tuple(words_of_line(reading, crop, quad, turn, len(found)))
+            found.append(Line(reading.text.strip(), reading.confidence, quad, turn, words))
+        return found
+
+    def read_lines(self, crops_of_lines: Sequence[Pixels]) -> list[tuple[str, float]]:
+        """Text and confidence of pictures that hold one line each, (height, width, 3) RGB."""
+        readings = recognise([crops.resized(each) for each in crops_of_lines], self.models)
+        return [(each.text, each.confidence) for each in readings]
+
+    def _readings(self, page: Any, quads: Sequence[Quad]) -> list[tuple[Reading, int, Pixels]]:
+        """What is read of each rectangle, how it is turned, and the crop it was read from.
+
+        Of a tall one both turns are read, and the surer one counts; of one that may be a single
+        character, that way too.
+        """
+        ways = [self._turns(quad, quads) for quad in quads]
+        asked = [(i, turn) for i, turns in enumerate(ways) for turn in turns]
+        pictures = [crops.cut(page, quads[i], turn) for i, turn in asked]
+        best: dict[int, tuple[Reading, int, Pixels]] = {}
+        readings = recognise(pictures, self.models)
+        for (i, turn), picture, reading in zip(asked, pictures, readings, strict=True):
+            if i not in best or reading.confidence > best[i][0].confidence:
+                best[i] = (reading, turn, picture)
+        return [best[i] for i in range(len(quads))]
+
+    @staticmethod
+    def _turns(quad: Quad, quads: Sequence[Quad]) -> tuple[int, ...]:
+        width, height = rectangles.sides(quad)
+        if height < 1.5 * width:
+            return (0,)
+        usual = sorted(min(rectangles.sides(each)) for each in quads)[len(quads) // 2]
+        return (0, 270, 90) if height < 2 * usual else (270, 90)
+
+
+def in_rows(areas: Sequence[LineArea]) -> list[LineArea]:
+    """Areas from the top; those whose middles are within half a height of one, from the left."""
+    left = sorted(areas, key=lambda area: _middle(area)[1])
+    found: list[LineArea] = []
+    while left:
+        first = left[0]
+        height = min(rectangles.sides(first.quad))
+        limit = _middle(first)[1] + height / 2
+        row = [area for area in left if _middle(area)[1] <= limit]
+        left = left[len(row) :]
+        found += sorted(row, key=lambda area: _middle(area)[0])
+    return found
+
+
+def _middle(area: LineArea) -> tuple[float, float]:
+    left, top, right, bottom = box_of(area.quad)
+    return (left + right) / 2, (top + bottom) / 2
