@@ -3,7 +3,7 @@
 import pytest
 
 from tallow.documents.cells.assign import assign
-from tallow.documents.cells.headers import is_number
+from tallow.documents.cells.kinds import is_number
 from tallow.documents.content import Fill, PageContent, Ruling, Word
 from tallow.documents.steps import Region
 from tallow.documents.structure import Structure, tiled

@@ -10,10 +10,16 @@ from tallow.documents.cells.joining import joined
 from tallow.documents.cells.splitting import split_at
 from tallow.documents.content import PageContent, Word
 from tallow.documents.document import Cell, Table
-from tallow.documents.geometry import Box, center
+from tallow.documents.geometry import Box
 from tallow.documents.steps import Reader, Region
 from tallow.documents.structure import Slot, Structure
-from tallow.documents.structures.fitting import fitted, owners_in_grid, slot_boxes
+from tallow.documents.structures.fitting import (
+    fitted,
+    owners_in_grid,
+    rulings_in,
+    slot_boxes,
+    words_in,
+)
 
 
 def assign(
@@ -25,7 +31,7 @@ def assign(
     that an edge cuts at a space is divided. `reader` reads doubtful cells again.
     """
     words = words_in(content, region.box)
-    placed = fitted(structure, words, region.box)
+    placed = fitted(structure, words, region.box, rulings_in(content, region.box))
     pieces = divided(placed, words)
     homes = homes_of(placed, pieces)
     boxes = slot_boxes(placed)
@@ -44,17 +50,6 @@ def assign(
     _align(table)
     mark_headers(table, content, placed)
     return table
-
-
-def words_in(content: PageContent, box: Box) -> list[Word]:
-    """The words of a page whose middles lie in `box`."""
-    left, top, right, bottom = box
-    inside = []
-    for word in content.words:
-        x, y = center(word.box)
-        if left <= x <= right and top <= y <= bottom and word.text.strip():
-            inside.append(word)
-    return inside
 
 
 def divided(structure: Structure, words: Sequence[Word]) -> list[Word]:

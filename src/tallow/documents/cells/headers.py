@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from tallow.documents.cells.kinds import is_nothing, is_number, is_year
 from tallow.documents.content import PageContent
 from tallow.documents.document import Cell, Table
 from tallow.documents.geometry import overlap
 from tallow.documents.structure import Structure
 
-_NUMBER = re.compile(
-    r"[\s(\[<>≤≥~≈±+\-−–—$€£¥%]*\d[\d\s.,:/()\[\]%±+\-−–—*×^eE$€£¥†‡§]*"
-    r"(?:%|[a-zA-Z]{0,2})?"
-)
-_NOTHING = re.compile(r"[\s.\-−–—*/]*|[nN]\.?/?[aA]\.?")
-_YEAR = re.compile(r"(?:1[5-9]|20)\d\d(?:\s?[-–/]\s?\d{2,4})?")
 _MOST_ROWS = 8  # of a header; more were never seen in the published sets
 # How many header rows tables have, as log odds: one mostly (PubTabNet: 3 of 4), two often.
 _USUAL = (-0.6, 0.6, 0.0, -0.8, -1.5, -2.2, -3.0, -3.5, -4.0)
@@ -66,7 +60,7 @@ def _evidence(table: Table, content: PageContent, structure: Structure, border: 
     if not any(cell.text for cell in table.cells if cell.row < border):
         return -9.0
     heads = [cell.text for cell in table.cells if cell.row < border and cell.column and cell.text]
-    plain = [text for text in heads if not _YEAR.fullmatch(text)]
+    plain = [text for text in heads if not is_year(text)]
     score = -2.0 * _share_of_numbers(plain)
     score += 1.2 * _ruled(table, content, border) + 2.0 * _bolder(table, border)
     score += 2.0 * _filled(table, content, border) + 2.5 * _typed(table, border)
@@ -170,11 +164,6 @@ def _row_colour(table: Table, content: PageContent, row: int) -> tuple[int, int,
     return best if best and width[best] > 0.5 * (table.box[2] - table.box[0]) else None
 
 
-def is_number(text: str) -> bool:
-    """Whether a text is a number, with what stands around numbers in tables: "(2.5)", "12%"."""
-    return bool(_NUMBER.fullmatch(text.strip()))
-
-
 def _typed(table: Table, border: int) -> float:
     """How much the rows above differ in kind from columns of numbers below, from -1 to 1.
 
@@ -183,7 +172,7 @@ def _typed(table: Table, border: int) -> float:
     votes: list[float] = []
     for column in range(1 if table.columns > 1 else 0, table.columns):
         below = [c.text for c in table.cells if c.column == column and c.row >= border and c.text]
-        below = [text for text in below if not _NOTHING.fullmatch(text)]
+        below = [text for text in below if not is_nothing(text)]
         heads = [
             c.text
             for c in table.cells
@@ -194,9 +183,9 @@ def _typed(table: Table, border: int) -> float:
         numbers = sum(is_number(text) for text in below) / len(below)
         if numbers < 0.6:
             continue
-        plain = [text for text in heads if not _YEAR.fullmatch(text)]
-        first = is_number(below[0]) and not _YEAR.fullmatch(below[0])
-        last_is_number = bool(plain) and is_number(heads[-1]) and not _YEAR.fullmatch(heads[-1])
+        plain = [text for text in heads if not is_year(text)]
+        first = is_number(below[0]) and not is_year(below[0])
+        last_is_number = bool(plain) and is_number(heads[-1]) and not is_year(heads[-1])
         votes.append(-1.0 if last_is_number else 1.0 if first and plain else 0.2 if first else -0.4)
     return sum(votes) / max(len(votes), 1) if votes else 0.0
 
@@ -217,7 +206,7 @@ def _heads_rows(table: Table, border: int) -> bool:
     """Whether the first column names rows: mostly words, with numbers in columns beside it."""
     body = [cell for cell in table.cells if cell.row >= border and cell.text]
     labels = [cell.text for cell in body if cell.column == 0]
-    values = [cell.text for cell in body if cell.column > 0 and not _NOTHING.fullmatch(cell.text)]
+    values = [cell.text for cell in body if cell.column > 0 and not is_nothing(cell.text)]
     return _share_of_numbers(labels) < 0.3 and _share_of_numbers(values) > 0.5
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tallow.documents.content import Word
-from tallow.documents.geometry import Box
+from tallow.documents.content import PageContent, Ruling, Word
+from tallow.documents.geometry import Box, center
 from tallow.documents.structure import Slot, Structure
 from tallow.lazy_dataclasses import replace
 
@@ -19,29 +19,58 @@ if TYPE_CHECKING:
 _STEPS = 48  # places that are tried between the middles of two neighbouring rows or columns
 
 
-def fitted(structure: Structure, words: Sequence[Word], box: Box) -> Structure:
+_RULED = 0.6  # what a ruling over the whole table is worth, in words that an edge cuts
+
+
+def fitted(
+    structure: Structure, words: Sequence[Word], box: Box, rulings: Sequence[Ruling] = ()
+) -> Structure:
     """`structure` with row and column edges, in the units of the page.
 
     Edges that it has are kept. Others come from the boxes of its slots, each moved to where it cuts
     the words least: models give boxes that are some pixels off, and drift over long tables. Words
-    in slots that span an edge do not count at it. `box` is the table's, for the outer edges and
-    for what no slot says.
+    in slots that span an edge do not count at it, and an edge goes to a ruling that is near. `box`
+    is the table's, for the outer edges and for what no slot says.
     """
     if structure.row_edges is not None and structure.column_edges is not None:
         return structure
     boxes = _word_boxes(words)
     owners = _owners_by_boxes(structure, boxes, box)
-    columns = structure.column_edges or _edges(structure, boxes, owners, 0, box)
-    rows = structure.row_edges or _edges(structure, boxes, owners, 1, box)
+    columns = structure.column_edges or _edges(structure, boxes, owners, 0, box, rulings)
+    rows = structure.row_edges or _edges(structure, boxes, owners, 1, box, rulings)
     placed = replace(structure, row_edges=rows, column_edges=columns)
     if not len(boxes):
         return placed
     owners = owners_in_grid(placed, boxes)
     return replace(
         placed,
-        column_edges=structure.column_edges or _edges(structure, boxes, owners, 0, box),
-        row_edges=structure.row_edges or _edges(structure, boxes, owners, 1, box),
+        column_edges=structure.column_edges or _edges(structure, boxes, owners, 0, box, rulings),
+        row_edges=structure.row_edges or _edges(structure, boxes, owners, 1, box, rulings),
     )
+
+
+def words_in(content: PageContent, box: Box) -> list[Word]:
+    """The words of a page whose middles lie in `box`."""
+    left, top, right, bottom = box
+    inside = []
+    for word in content.words:
+        x, y = center(word.box)
+        if left <= x <= right and top <= y <= bottom and word.text.strip():
+            inside.append(word)
+    return inside
+
+
+def rulings_in(content: PageContent, box: Box) -> list[Ruling]:
+    """The rulings of a page that lie in `box`, cut at its edges."""
+    left, top, right, bottom = box
+    inside = []
+    for ruling in content.rulings:
+        low, high = (top, bottom) if ruling.horizontal else (left, right)
+        start, end = (left, right) if ruling.horizontal else (top, bottom)
+        start, end = max(start, ruling.start), min(end, ruling.end)
+        if low <= ruling.at <= high and end > start:
+            inside.append(replace(ruling, start=start, end=end))
+    return inside
 
 
 def slot_boxes(structure: Structure) -> Floats:
@@ -104,7 +133,12 @@ def _owners_by_boxes(structure: Structure, boxes: Floats, box: Box) -> Integers:
 
 
 def _edges(
-    structure: Structure, boxes: Floats, owners: Integers, axis: int, box: Box
+    structure: Structure,
+    boxes: Floats,
+    owners: Integers,
+    axis: int,
+    box: Box,
+    rulings: Sequence[Ruling],
 ) -> tuple[float, ...]:
     """Edges along an axis (0: of columns, 1: of rows), outer ones first and last."""
     import numpy as np
@@ -113,7 +147,10 @@ def _edges(
     low, high = _extents(structure, axis, (box[axis], box[axis + 2]))
     middles = np.maximum.accumulate((low + high) / 2)
     first, last = _ranges(structure.slots, axis)
-    edges = [min(box[axis], float(low[0]))]
+    whole = max(box[3 - axis] - box[1 - axis], 1e-9)
+    lines = [(r.at, (r.end - r.start) / whole) for r in rulings if r.horizontal == bool(axis)]
+    outer = _outer(boxes, axis, box, [line[0] for line in lines])
+    edges = [min(outer[0], float(middles[0]))]
     for index in range(1, count):
         inside = (
             np.ones(0, bool)
@@ -122,9 +159,24 @@ def _edges(
         )
         guess = (high[index - 1] + low[index]) / 2
         span = (float(middles[index - 1]), float(middles[index]))
-        edges.append(max(edges[-1], _best_place(boxes[inside], axis, span, float(guess))))
-    edges.append(max(edges[-1], box[axis + 2], float(high[-1])))
+        edges.append(max(edges[-1], _best_place(boxes[inside], axis, span, float(guess), lines)))
+    edges.append(max(edges[-1], outer[1], float(middles[-1])))
     return tuple(edges)
+
+
+def _outer(boxes: Floats, axis: int, box: Box, lines: Sequence[float]) -> tuple[float, float]:
+    """Where a table begins and ends: at the rulings around its words, else a little beyond."""
+    import numpy as np
+
+    if not len(boxes):
+        return box[axis], box[axis + 2]
+    em = float(np.median(boxes[:, 3] - boxes[:, 1]))
+    begin, end = float(boxes[:, axis].min()), float(boxes[:, axis + 2].max())
+    before = [at for at in lines if at < begin + 0.3 * em]
+    after = [at for at in lines if at > end - 0.3 * em]
+    low = max(before) if before else max(min(box[axis], begin), begin - 0.5 * em)
+    high = min(after) if after else min(max(box[axis + 2], end), end + 0.5 * em)
+    return low, high
 
 
 def _ranges(slots: Sequence[Slot], axis: int) -> tuple[Integers, Integers]:
@@ -165,19 +217,32 @@ def _extents(structure: Structure, axis: int, outer: tuple[float, float]) -> tup
     return np.minimum(low, high), np.maximum(low, high)
 
 
-def _best_place(boxes: Floats, axis: int, span: tuple[float, float], guess: float) -> float:
-    """The place in `span` that cuts the boxes least, the middle of its gap; nearest to `guess`."""
+def _best_place(
+    boxes: Floats,
+    axis: int,
+    span: tuple[float, float],
+    guess: float,
+    lines: Sequence[tuple[float, float]],
+) -> float:
+    """The place in `span` that cuts the boxes least, the middle of its gap; nearest to `guess`.
+
+    `lines` are rulings: where each is, and over how much of the table it goes.
+    """
     import numpy as np
 
     if span[1] <= span[0]:
         return span[0]
-    at = np.linspace(span[0], span[1], _STEPS + 1)
+    lines = [line for line in lines if span[0] < line[0] < span[1]]
+    at = np.append(np.linspace(span[0], span[1], _STEPS + 1), [line[0] for line in lines])
     low, high = boxes[:, axis, None], boxes[:, axis + 2, None]
     tall = np.maximum(boxes[:, 3] - boxes[:, 1], 1e-9)[:, None]
     depth = np.clip(np.minimum(at - low, high - at) / tall, 0, 1)
     # Among like places the one by the guess: half a unit of cutting for the whole way to a middle.
     cost = depth.sum(0) + 0.5 * np.abs(at - guess) / (span[1] - span[0])
+    cost[_STEPS + 1 :] -= [_RULED * min(1.0, line[1]) for line in lines]
     best = int(cost.argmin())
+    if best > _STEPS:
+        return float(at[best])
     free = depth.sum(0) <= depth[:, best].sum() + 0.02
     left = right = best
     while left > 0 and free[left - 1]:
