@@ -1,0 +1,96 @@
+"""Dashed and dotted lines: marks of one length at one distance, over many of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tallow.documents.pictures.runs import Runs, bridged, groups, runs_of, touching
+
+if TYPE_CHECKING:
+    from tallow.documents.pictures.levels import Mask
+
+WIDEST_GAP = 1.0
+"""Between dashes, in heights of capitals: what is farther apart is not seen as a line."""
+FEWEST = 8
+"""Marks of a line: fewer in a row can be letters."""
+
+
+def dashed_lines(
+    ridge: Mask, ink: Mask, em: float, shortest: float
+) -> list[tuple[float, float, float, float]]:
+    """(at, start, end, thickness) of the dashed lines along the rows of a mask of thin marks.
+
+    `em` is the height of capitals. Dots that lead from a word to a number are none.
+    """
+    import numpy as np
+
+    marks = runs_of(ridge)
+    if len(marks.row) < FEWEST:
+        return []
+    marks = marks.take(marks.length <= 2 * em)
+    near = marks.start[1:] - marks.end[:-1] <= em * WIDEST_GAP
+    joined, _ = bridged(marks, near)
+    first = np.searchsorted(
+        marks.row * (ridge.shape[1] + 1) + marks.start,
+        joined.row * (ridge.shape[1] + 1) + joined.start,
+    )
+    count = np.diff(np.append(first, len(marks.row)))
+    enough = (count >= FEWEST) & (joined.length >= shortest)
+    # The lengths of what is regular spread less than their mean: leaves few to look at closely.
+    mean = np.add.reduceat(marks.length, first) / count
+    spread = np.add.reduceat(marks.length**2, first) / count - mean**2
+    likely = np.flatnonzero(enough & (spread <= np.maximum(1, mean**2 / 4)))
+    regular = [each for each in likely if _regular(marks, first[each], count[each])]
+    rows = joined.take(np.array(regular, np.int64))
+    if not len(rows.row):
+        return []
+    group = groups(len(rows.row), touching(rows, rows=2))
+    found = []
+    for number in range(int(group.max()) + 1):
+        part = rows.take(group == number)
+        at = float(np.average(part.row, weights=part.length)) + 0.5
+        start, end = float(part.start.min()), float(part.end.max())
+        thickness = float(np.ptp(part.row)) + 1
+        clear = _clear(ink, part, em)
+        if thickness <= em / 2 and clear and not _leads(ink, at, start, end, em):
+            found.append((at, start, end, thickness))
+    return found
+
+
+def _regular(marks: Runs, first: int, count: int) -> bool:
+    """Whether marks are of one length and one distance, but for where something crosses them."""
+    import numpy as np
+
+    part = slice(first, first + count)
+    length, pitch = marks.length[part], np.diff(marks.start[part])
+    usual, period = np.median(length), np.median(pitch)
+    even = np.mean(np.abs(length - usual) <= max(1.0, 0.25 * usual))
+    steady = np.mean(np.abs(pitch - period) <= max(1.0, 0.2 * period))
+    return bool(even >= 0.8 and steady >= 0.8)
+
+
+def _clear(ink: Mask, rows: Runs, em: float) -> bool:
+    """Whether there is next to nothing beside the marks: strokes of letters have others there."""
+    left, right = int(rows.start.min()), int(rows.end.max())
+    top, bottom = int(rows.row.min()) - 1, int(rows.row.max()) + 2
+    reach = max(2, int(0.5 * em))
+    above, below = (
+        ink[max(top - reach, 0) : top, left:right],
+        ink[bottom : bottom + reach, left:right],
+    )
+    return all(side.size == 0 or side.any(axis=0).mean() <= 0.15 for side in (above, below))
+
+
+def _leads(ink: Mask, at: float, start: float, end: float, em: float) -> bool:
+    """Whether text stands on the line of marks at one of its ends."""
+
+    def inked(left: float, right: float, top: float, bottom: float) -> Any:
+        part = ink[max(int(top), 0) : max(int(bottom), 0), max(int(left), 0) : max(int(right), 0)]
+        return part.any(axis=1).mean() if part.size else 0.0
+
+    for left, right in ((start - 1.2 * em, start), (end, end + 1.2 * em)):
+        above = inked(left, right, at - em, at - em / 4)
+        below = inked(left, right, at + em / 2, at + em)  # a line that crosses goes on here
+        if above > 0.6 and below < 0.5:
+            return True
+    return False

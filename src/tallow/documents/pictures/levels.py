@@ -1,0 +1,126 @@
+"""Grey levels of a picture, its local background, its ink, and how high its text is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tallow.lazy_dataclasses import dataclass
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tallow.documents.content import Pixels
+
+    Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
+    Levels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
+
+BLOCK = 16
+"""Side of the squares whose median is taken for background: text covers less than half of one."""
+
+
+@dataclass(frozen=True)
+class Ink:
+    """What differs from its background: `dark` is darker, `light` lighter, by `contrast` at least.
+
+    `inverse` says that the text is the lighter one, as on dark themes; `text_height` is the
+    height of capitals and digits in pixels (0 where nothing looks like text).
+    """
+
+    dark: Mask
+    light: Mask
+    contrast: int
+    inverse: bool
+    text_height: float
+
+    @property
+    def text(self) -> Mask:
+        """The ink that text is drawn in."""
+        return self.light if self.inverse else self.dark
+
+
+def levels_of(pixels: Pixels) -> Levels:
+    """(height, width) uint8: the middle of luma and the least channel.
+
+    Pale yellow and blue lines on white hardly differ from it in luma, but do in one channel.
+    """
+    import numpy as np
+    from PIL import Image
+
+    picture = Image.fromarray(pixels)
+    luma = np.asarray(picture.convert("L"))
+    least = np.minimum(np.minimum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
+    levels: Levels = (luma >> 1) + (least >> 1) + (luma & least & 1)
+    return levels
+
+
+def noise_of(levels: Levels) -> float:
+    """The standard deviation of a pixel's noise, from differences of neighbours where it is flat.
+
+    A median: more than half of a page is background (Olsen, Estimation of noise in images, 1993).
+    """
+    import numpy as np
+
+    rows = levels[:: max(1, levels.shape[0] // 400)].astype(np.int16)
+    if rows.shape[1] < 3:
+        return 0.0
+    second = np.abs(rows[:, 2:] - 2 * rows[:, 1:-1] + rows[:, :-2])
+    return float(np.median(second)) / 0.6745 / 6**0.5
+
+
+def ink_of(levels: Levels) -> Ink:
+    """The ink of a page, against the medians of the squares around each pixel."""
+    import numpy as np
+
+    contrast = int(max(24, 4 * noise_of(levels)))
+    low, high = _backgrounds(levels)
+    dark = levels < _expand(np.maximum(low, contrast) - contrast, levels.shape)
+    light = levels > _expand(np.minimum(high, 255 - contrast) + contrast, levels.shape)
+    heights = {False: _glyph_heights(dark), True: _glyph_heights(light)}
+    inverse = len(heights[True]) > len(heights[False])
+    best = heights[inverse]
+    height = float(np.percentile(best, 75)) if len(best) else 0.0
+    return Ink(dark, light, contrast, inverse, height)
+
+
+def text_height(pixels: Pixels) -> float:
+    """The height of capitals and digits in pixels; 0 where nothing looks like text.
+
+    What a reader needs to know to enlarge a page of low resolution.
+    """
+    return ink_of(levels_of(pixels)).text_height
+
+
+def _backgrounds(levels: Levels) -> tuple[Any, Any]:
+    """The least and greatest median of each square and its neighbours: fills meet in between."""
+    import numpy as np
+
+    height, width = levels.shape
+    rows, columns = -(-height // BLOCK), -(-width // BLOCK)
+    padded = np.pad(levels, ((0, rows * BLOCK - height), (0, columns * BLOCK - width)), mode="edge")
+    squares = padded.reshape(rows, BLOCK, columns, BLOCK)[:, ::2, :, ::2].swapaxes(1, 2)
+    medians = np.partition(squares.reshape(rows, columns, -1), BLOCK * BLOCK // 8, axis=-1)
+    middle = np.pad(medians[..., BLOCK * BLOCK // 8], 1, mode="edge")
+    around = [middle[1:-1, 1:-1], middle[:-2, 1:-1], middle[2:, 1:-1], middle[1:-1, :-2],
+              middle[1:-1, 2:]]  # fmt: skip
+    return np.minimum.reduce(around), np.maximum.reduce(around)
+
+
+def _expand(squares: Any, shape: tuple[int, ...]) -> Any:
+    import numpy as np
+
+    return np.repeat(np.repeat(squares, BLOCK, 0), BLOCK, 1)[: shape[0], : shape[1]]
+
+
+def _glyph_heights(mask: Mask) -> Any:
+    """Heights of the connected pieces that have the shape of letters and digits."""
+    import numpy as np
+
+    from tallow.documents.pictures.runs import boxes_of_runs, groups, runs_of, touching
+
+    runs = runs_of(mask)
+    if not len(runs.row):
+        return np.zeros(0)
+    boxes = boxes_of_runs(runs, groups(len(runs.row), touching(runs)))
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    glyphs = (height >= 4) & (width >= 2) & (width <= 2.5 * height) & (height <= 5 * width)
+    return height[glyphs & (height < mask.shape[0] / 2)]
