@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tallow.documents.content import Word
-from tallow.documents.geometry import Box, Quad, box_of
-from tallow.documents.ocr import crops, rectangles
+from tallow.documents.geometry import Box, Quad, box_of, quad_of
+from tallow.documents.ocr import crops, marks, rectangles
 from tallow.documents.ocr.detection import LineArea, find_lines
+from tallow.documents.ocr.ink import PageInk, page_ink
 from tallow.documents.ocr.models import model_set
 from tallow.documents.ocr.recognition import Reading, recognise
 from tallow.documents.ocr.scale import detection_scale
 from tallow.documents.ocr.words import words_of_line
-from tallow.lazy_dataclasses import dataclass
+from tallow.lazy_dataclasses import dataclass, replace
 
 if TYPE_CHECKING:
     from tallow.documents.content import Pixels
@@ -75,28 +76,39 @@ class OCR:
 
         page = load_image(source)
         pixels: Pixels = np.asarray(page)
-        areas = in_rows(find_lines(pixels, self.models, detection_scale(pixels)))
+        ink = page_ink(pixels)
+        scale = detection_scale(pixels.shape[:2], ink.height)
+        areas = in_rows(find_lines(pixels, self.models, scale))
         quads = [rectangles.straightened(area.quad) for area in areas]
+        missed = marks.missed(ink, quads)
+        alone = [_padded(mark.box, ink.height) for mark in missed if not mark.bar]
         found: list[Line] = []
-        for quad, (reading, turn, crop) in zip(quads, self._readings(page, quads), strict=True):
+        for quad, (reading, turn, crop) in zip(
+            [*quads, *alone], self._readings(page, quads, alone), strict=True
+        ):
             if not reading.text.strip() or reading.confidence < self.least_confidence:
                 continue
             words = tuple(words_of_line(reading, crop, quad, turn, len(found)))
             found.append(Line(reading.text.strip(), reading.confidence, quad, turn, words))
-        return found
+        # Bars in lines that nothing was read of are lone dashes, too.
+        missed = marks.missed(ink, [line.quad for line in found])
+        return _with_marks(found, [mark.box for mark in missed if mark.bar], ink)
 
     def read_lines(self, crops_of_lines: Sequence[Pixels]) -> list[tuple[str, float]]:
         """Text and confidence of pictures that hold one line each, (height, width, 3) RGB."""
         readings = recognise([crops.resized(each) for each in crops_of_lines], self.models)
         return [(each.text, each.confidence) for each in readings]
 
-    def _readings(self, page: Any, quads: Sequence[Quad]) -> list[tuple[Reading, int, Pixels]]:
+    def _readings(
+        self, page: Any, quads: Sequence[Quad], alone: Sequence[Quad]
+    ) -> list[tuple[Reading, int, Pixels]]:
         """What is read of each rectangle, how it is turned, and the crop it was read from.
 
         Of a tall one both turns are read, and the surer one counts; of one that may be a single
         character, that way too.
         """
-        ways = [self._turns(quad, quads) for quad in quads]
+        ways = [*[self._turns(quad, quads) for quad in quads], *[(0,) for _ in alone]]
+        quads = [*quads, *alone]
         asked = [(i, turn) for i, turns in enumerate(ways) for turn in turns]
         pictures = [crops.cut(page, quads[i], turn) for i, turn in asked]
         best: dict[int, tuple[Reading, int, Pixels]] = {}
@@ -113,6 +125,34 @@ class OCR:
             return (0,)
         usual = sorted(min(rectangles.sides(each)) for each in quads)[len(quads) // 2]
         return (0, 270, 90) if height < 2 * usual else (270, 90)
+
+
+def _padded(box: Box, usual: float) -> Quad:
+    """A mark's box with room around it, as high as a line, as recognisers are used to."""
+    left, top, right, bottom = box
+    by = max(0.25 * usual, (1.5 * usual - (bottom - top)) / 2)
+    return quad_of((left - 0.35 * usual, top - by, right + 0.35 * usual, bottom + by))
+
+
+def _with_marks(lines: Sequence[Line], bars: Sequence[Box], ink: PageInk) -> list[Line]:
+    """Lines with their dashes as the ink says, and the lone bars that no line holds."""
+    words = [word for line in lines for word in line.words]
+    for box in bars:
+        quad = quad_of(box)
+        dash = Word(marks.HYPHEN, box, marks.DASH_CONFIDENCE, line=len(lines))
+        lines = [*lines, Line(dash.text, dash.confidence, quad, 0, (dash,))]
+        words.append(dash)
+    found: dict[int, list[Word]] = {}
+    for word in marks.with_dashes(words, ink):
+        found.setdefault(word.line, []).append(word)
+    return [_with_words(line, tuple(found.get(i, ()))) for i, line in enumerate(lines)]
+
+
+def _with_words(line: Line, words: tuple[Word, ...]) -> Line:
+    """A line with other words; its text stays where they say the same."""
+    if words == line.words:
+        return line
+    return replace(line, text=" ".join(word.text for word in words), words=words)
 
 
 def in_rows(areas: Sequence[LineArea]) -> list[LineArea]:

@@ -1,0 +1,215 @@
+"""Small marks that a detector misses and a recogniser misreads: dashes, and single characters.
+
+What a bar means is told by its width beside a digit's height (about 0.67 of the font's size): a
+hyphen is a quarter to a third of the size wide, a minus and an en dash a half, an em dash the whole
+(Unicode 15, 6.2 "Dashes and Hyphens"; widths of Helvetica's and Times' metrics).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tallow.documents.content import Word
+from tallow.documents.geometry import Box, box_of, overlap
+from tallow.documents.ocr.ink import PageInk
+from tallow.lazy_dataclasses import dataclass, replace
+
+if TYPE_CHECKING:
+    from tallow.documents.geometry import Quad
+
+HYPHEN, EN_DASH, EM_DASH, MINUS = "-", "\u2013", "\u2014", "\u2212"
+DASHES = frozenset((HYPHEN, EN_DASH, EM_DASH, MINUS, "\u2010", "\u2011", "\u2012", "\u2015"))
+
+LONGEST_HYPHEN = 0.5
+SHORTEST_LONG = 0.62  # between the two the recogniser decides
+SHORTEST_EM = 1.15
+_MOST_MARKS = 2000  # that no line holds: more are the texture of a picture
+DASH_CONFIDENCE = 0.9
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Ink that no line holds: its box, and whether it is a lone bar."""
+
+    box: Box
+    bar: bool
+
+
+def missed(ink: PageInk, quads: Sequence[Quad]) -> list[Mark]:
+    """Marks outside of all lines, of a character's size, that stand alone.
+
+    Three and more alike in a row are dots or dashes of a leader or a rule.
+    """
+    import numpy as np
+
+    usual = ink.height
+    if not usual or not ink.pieces.count:
+        return []
+    width, height = ink.sizes()
+    bars = ink.bars()
+    sized = (height <= 1.8 * usual) & (width <= 2.5 * usual)
+    sized &= np.maximum(width, height) >= 0.25 * usual
+    numbers = np.flatnonzero(sized & ink.outside([*quads]))
+    if len(numbers) > _MOST_MARKS:
+        return []
+    boxes = [box_of_piece(ink, number) for number in numbers]
+    lines = [box_of(quad) for quad in quads]
+    found = []
+    for group in _side_by_side(boxes, 0.6 * usual):
+        box = _around([boxes[i] for i in group])
+        bar = len(group) == 1 and bool(bars[numbers[group[0]]])
+        flat = sum(bool(bars[numbers[i]]) for i in group)
+        tall_enough = bar or box[3] - box[1] >= 0.45 * usual
+        leader = flat >= 3 or (len(group) >= 3 and box[3] - box[1] < 0.45 * usual)
+        if tall_enough and not leader and not _under_text(box, lines, usual):
+            found.append(Mark(box, bar))
+    return [mark for mark in found if not _repeated(mark, found, usual)]
+
+
+def box_of_piece(ink: PageInk, number: Any) -> Box:
+    """The box of a piece of ink."""
+    left, top, right, bottom = (float(each) for each in ink.pieces.boxes[number])
+    return left, top, right, bottom
+
+
+def _side_by_side(boxes: Sequence[Box], gap: float) -> list[list[int]]:
+    """Boxes in groups: those that share rows and are less than a gap apart."""
+    order = sorted(range(len(boxes)), key=lambda i: boxes[i][0])
+    groups: list[list[int]] = []
+    ends: list[Box] = []
+    for i in order:
+        box = boxes[i]
+        for k in range(len(groups) - 1, -1, -1):
+            other = ends[k]
+            near = box[0] - other[2] <= gap
+            if near and overlap((box[1] - gap / 4, box[3] + gap / 4), (other[1], other[3])):
+                groups[k].append(i)
+                ends[k] = _around([other, box])
+                break
+        else:
+            groups.append([i])
+            ends.append(box)
+    return groups
+
+
+def _around(boxes: Sequence[Box]) -> Box:
+    left, top, right, bottom = zip(*boxes, strict=True)
+    return min(left), min(top), max(right), max(bottom)
+
+
+def _under_text(box: Box, lines: Sequence[Box], usual: float) -> bool:
+    """Whether a mark touches a line from below or above: a part of it, or a rule under it."""
+    return any(
+        overlap((box[0], box[2]), (line[0], line[2])) > 0
+        and (
+            -0.5 * usual <= box[1] - line[3] <= 0.1 * usual
+            or -0.5 * usual <= line[1] - box[3] <= 0.1 * usual
+        )
+        for line in lines
+    )
+
+
+def _repeated(mark: Mark, marks: Sequence[Mark], usual: float) -> bool:
+    """Whether a bar has two others in its row at less than two heights: a dashed rule."""
+    if not mark.bar:
+        return False
+    near = [
+        other
+        for other in marks
+        if other is not mark and other.bar and abs(other.box[1] - mark.box[1]) < 0.1 * usual + 1
+        and abs(other.box[0] - mark.box[0]) < 2.2 * usual + (mark.box[2] - mark.box[0])
+    ]  # fmt: skip
+    return len(near) >= 2
+
+
+def digit_height(words: Sequence[Word], ink: PageInk) -> float:
+    """The usual height of digits and capitals; that of all characters where there are none."""
+    import numpy as np
+
+    heights = []
+    for word in words[:2000]:
+        letters = [each for each in word.text if each.isalnum()]
+        tall = sum(each.isdigit() or each.isupper() for each in letters)
+        if not letters or tall < len(letters) or word.turn or word.text.isalpha():
+            continue
+        found = ink.sizes()[1][ink.within(word.box)]
+        if len(found):
+            heights += found[found >= 0.7 * found.max()].tolist()
+    return float(np.median(heights)) if heights else ink.height
+
+
+def with_dashes(words: Sequence[Word], ink: PageInk) -> list[Word]:
+    """Words whose dashes are what their widths say, a lone bar whatever it was read as."""
+    unit = digit_height(words, ink)
+    if not unit:
+        return [*words]
+    bars, (width, _) = ink.bars(), ink.sizes()
+    return [word if word.turn else _with_dashes(word, words, ink, bars, width / unit)
+            for word in words]  # fmt: skip
+
+
+def _with_dashes(word: Word, words: Sequence[Word], ink: PageInk, bars: Any, ratio: Any) -> Word:
+    left, top, right, bottom = word.box
+    pieces = ink.within((left - 1, top - 1, right + 1, bottom + 1))
+    flat = [int(number) for number in pieces if bars[number]]
+    widths = ink.sizes()[0]
+    if len(pieces) == 1 and flat and right - left < widths[flat[0]] + 0.6 * ink.height:
+        return lone(word, box_of_piece(ink, flat[0]), ratio[flat[0]], words, ink)
+    places = [i for i, character in enumerate(word.text) if character in DASHES]
+    if not places or len(places) != len(flat):
+        return word
+    text = list(word.text)
+    for place, number in zip(places, flat, strict=True):
+        text[place] = dash(float(ratio[number]), word.text, place)
+    return replace(word, text="".join(text))
+
+
+def lone(word: Word, box: Box, ratio: Any, words: Sequence[Word], ink: PageInk) -> Word:
+    """A word that is a single bar in `box`: its text by its width, its rows its neighbours'.
+
+    The Chinese one is as wide as a dash: it is one where two or three stand alone as well.
+    """
+    counted = any(other.text in ("\u4e8c", "\u4e09") for other in words)  # two, three
+    chinese = counted and ratio > SHORTEST_LONG and word.text not in ("\u2013", "\u2014")
+    text = "\u4e00" if chinese else lone_dash(float(ratio))
+    top, bottom = rows_beside(box, words, ink.height)
+    confidence = max(word.confidence, DASH_CONFIDENCE)
+    placed = (box[0], top, box[2], bottom)
+    return replace(word, text=text, box=placed, confidence=confidence, size=bottom - top)
+
+
+def lone_dash(ratio: float) -> str:
+    """The dash of a bar that stands alone, by its width in heights of a digit."""
+    if ratio < (LONGEST_HYPHEN + SHORTEST_LONG) / 2:
+        return HYPHEN
+    return EN_DASH if ratio < SHORTEST_EM else EM_DASH
+
+
+def dash(ratio: float, text: str, place: int) -> str:
+    """The dash at a place of a text, by its width in heights of a digit."""
+    if ratio < LONGEST_HYPHEN:
+        return HYPHEN
+    if ratio < SHORTEST_LONG:
+        return text[place]
+    if ratio >= SHORTEST_EM:
+        return EM_DASH
+    before, after = text[:place], text[place + 1 :]
+    signed = (not before or before[-1] in "([<>=~") and after[:1] in {*"0123456789.,$€£¥"}
+    return MINUS if signed and after[:1] else EN_DASH
+
+
+def rows_beside(box: Box, words: Sequence[Word], usual: float) -> tuple[float, float]:
+    """Top and bottom of the nearest word whose middle is at a mark's; a character's otherwise."""
+    middle = (box[1] + box[3]) / 2
+    near = [
+        word
+        for word in words
+        if not word.turn
+        and abs((word.box[1] + word.box[3]) / 2 - middle) < 0.4 * usual
+        and word.box[3] - word.box[1] > 0.6 * usual
+    ]
+    if not near:
+        return middle - usual / 2, middle + usual / 2
+    nearest = min(near, key=lambda word: max(word.box[0] - box[2], box[0] - word.box[2]))
+    return nearest.box[1], nearest.box[3]
