@@ -125,6 +125,7 @@ if TYPE_CHECKING:
     from . import (
         audio,
         conversion,
+        documents,
         formats,
         generate,
         hub,
@@ -140,7 +141,7 @@ if TYPE_CHECKING:
         weights,
     )
     from .compiled import compile
-    from .documents import OCR
+    from .documents import OCR, TableReader
     from .ops import *  # noqa: F403
     from .persistence import load, save
     from .plan import Plan, capture
@@ -174,7 +175,7 @@ _importing.end()
 
 # Loaded when first used, so that `import tallow` stays in the tens of milliseconds.
 _SUBMODULES = (
-    "amp", "audio", "autograd", "conversion", "data", "fft", "formats", "generate", "hub",
+    "amp", "audio", "autograd", "conversion", "data", "documents", "fft", "formats", "generate", "hub",
     "linalg", "models", "nn", "onnx", "optim", "plan", "quantization", "random", "special",
     "tasks", "text", "safetensors", "training", "vision", "weights",
 )  # fmt: skip
@@ -185,7 +186,7 @@ _MODULES = {
         "Segmenter", "ZeroShotImageClassifier", "LineReader", "VoiceActivity",
         "SpeechSynthesizer",
     ),
-    ".documents": ("OCR",),
+    ".documents": ("OCR", "TableReader"),
     ".plan": ("capture", "Plan"),
     ".compiled": ("compile",),
     ".autograd": (

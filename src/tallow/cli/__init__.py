@@ -9,7 +9,7 @@ from functools import partial
 from importlib import import_module
 
 COMMANDS = (
-    "chat", "generate", "embed", "rerank", "classify", "detect", "segment", "read", "vad", "speak",
+    "chat", "generate", "embed", "rerank", "classify", "detect", "segment", "read", "table", "vad", "speak",
     "inspect", "convert", "quantize", "export", "imatrix", "diff", "pull", "models", "bench",
     "profile",
 )  # fmt: skip

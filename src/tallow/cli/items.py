@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 PICTURES = frozenset(
     (
         *(".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
-        *(".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".ico"),
+        *(".ppm", ".pgm", ".pnm", ".jp2", ".avif", ".ico", ".heic", ".heif"),
     )
 )
+DOCUMENTS = PICTURES | {".pdf"}
 TEXTS = frozenset((".txt", ".md", ".jsonl", ".tsv"))
 
 _FORMS = "files of a text a line, .jsonl, folders, globs, or - for a pipe."
@@ -32,6 +33,9 @@ Texts = Annotated[list[str], Argument("TEXT...", f"Texts, {_FORMS}")]
 Inputs = Annotated[list[str], Argument("INPUT...", f"Texts, {_FORMS} Or pictures, as MODEL takes.")]
 Pictures = Annotated[
     list[str], Argument("PICTURE...", "Files, folders, globs, or - for a list of paths.")
+]
+Documents = Annotated[
+    list[str], Argument("INPUT...", "Pictures, PDFs, folders, globs, or - for a file in a pipe.")
 ]
 Output = Annotated[
     str | None, Option("Write JSON lines there.", short="-o", metavar="FILE", absent="print them")
@@ -91,6 +95,23 @@ def find_pictures(words: Sequence[str], output: str | None = None) -> Iterator[N
             continue
         for path in _paths(word, PICTURES, output):
             yield path if isinstance(path, NamedItem) else NamedItem(str(path), str(path))
+
+
+def find_documents(words: Sequence[str], output: str | None = None) -> list[NamedItem]:
+    """The pictures and PDFs of a command line, in order; `-` is the bytes of a file in a pipe.
+
+    A word that is no file stays, to fail by its own name. Of one file named twice the second is
+    left out.
+    """
+    found: dict[str, NamedItem] = {}
+    for word in words:
+        if word == "-":
+            found["-"] = NamedItem("-", sys.stdin.buffer.read())
+            continue
+        for path in _paths(word, DOCUMENTS, output):
+            item = path if isinstance(path, NamedItem) else NamedItem(str(path), str(path))
+            found.setdefault(item.id, item)
+    return list(found.values())
 
 
 def _paths(word: str, suffixes: frozenset[str], output: str | None) -> Iterator[Path | NamedItem]:

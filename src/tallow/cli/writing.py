@@ -24,15 +24,15 @@ def progress() -> Progress:
 
 
 @contextmanager
-def steps(description: str) -> Iterator[Callable[[int, int], None]]:
+def steps(description: str) -> Iterator[Callable[..., None]]:
     """A bar that counts: the body is given a function of how many steps are done, and of how many.
 
-    Nothing is shown where `progress` shows nothing.
+    A third value, a text, says what is being done. Nothing is shown where `progress` shows nothing.
     """
     from tallow.hub import Silent
 
     if isinstance(progress(), Silent):
-        yield lambda done, count: None
+        yield lambda done, count, doing="": None
         return
     import rich.progress as rich
     from rich.console import Console
@@ -42,12 +42,15 @@ def steps(description: str) -> Iterator[Callable[[int, int], None]]:
         rich.BarColumn(),
         rich.MofNCompleteColumn(),
         rich.TimeRemainingColumn(),
+        rich.TextColumn("{task.fields[doing]}", markup=False),
     )
     # What is printed meanwhile stays where it belongs: standard output may go elsewhere.
     console = Console(stderr=True)
     with rich.Progress(*columns, console=console, redirect_stdout=False) as bar:
-        task = bar.add_task(description, total=None)
-        yield lambda done, count: bar.update(task, completed=done, total=count)
+        task = bar.add_task(description, total=None, doing="")
+        yield lambda done, count, doing="": bar.update(
+            task, completed=done, total=count, doing=doing
+        )
 
 
 def note(text: str) -> None:

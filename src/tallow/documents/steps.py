@@ -42,6 +42,19 @@ class Region:
     source: str = ""
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far reading has come: `done` of `count` pages, and the step that page `page` is in.
+
+    Steps are "open", "orient", "words", "detect", "structure", "cells" and "done".
+    """
+
+    page: int
+    done: int
+    count: int
+    step: str
+
+
 class Orient(Protocol):
     """A picture turned upright: four turns, skew, perspective; dark pages made light."""
 

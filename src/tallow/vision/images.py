@@ -42,7 +42,10 @@ FORMATS = (
     "ICO",
     "QOI",
     "TGA",
+    "HEIF",
 )
+# What stands in the first bytes of HEIC files, after the size of the box and `ftyp` (ISO 23008-12).
+_HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"mif1", b"msf1"))
 
 # What Pillow's decoders raise on broken files, beside their own OSError and SyntaxError; and its
 # warnings, where the caller made errors of them.
@@ -78,11 +81,11 @@ def load_image(source: Any) -> Image:
     """
     image = pillow()
     if isinstance(source, image.Image):
-        with _told("image"):
-            return _upright(source, "image")
+        with told("image"):
+            return upright(source, "image")
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        with _opened(path) as file:
+        with opened(path) as file:
             return _decode(file, path)
     if isinstance(source, bytes | bytearray | memoryview):
         return _decode(io.BytesIO(source), "bytes")
@@ -108,7 +111,7 @@ def as_picture(source: Any, convert_rgb: bool) -> Any:
     return as_pixels(source)
 
 
-def _opened(path: Path) -> Any:
+def opened(path: Path) -> Any:
     """The file at a path, opened for bytes."""
     try:
         if not path.is_file() and os.path.lexists(path):
@@ -138,26 +141,49 @@ def _decode(file: Any, name: object) -> Image:
         raise FormatError(name, "file", "one opened for bytes", "one opened for text")
     if not start:
         raise FormatError(name, "file", "a picture", "no bytes")
-    with _told(name), _open(file, pillow()) as opened:
-        return _upright(opened, name)
+    with told(name), open_picture(file, pillow()) as picture:
+        return upright(picture, name)
 
 
-def _open(file: Any, image: Any) -> Any:
+def open_picture(file: Any, image: Any) -> Any:
+    """A file as Pillow opens it, by one of `FORMATS`; `image` is the module PIL.Image."""
     try:
         return image.open(file, formats=FORMATS[:5])  # reads from the file's start
     except image.UnidentifiedImageError:
         image.init()
         others = [name for name in FORMATS[5:] if name in image.OPEN]
-        return image.open(file, formats=others)
+        try:
+            return image.open(file, formats=others)
+        except image.UnidentifiedImageError:
+            return _open_heif(file, image)
+
+
+def _open_heif(file: Any, image: Any) -> Any:
+    """A HEIC file's picture, by pillow-heif; what is none is no picture that Pillow knows."""
+    file.seek(0)
+    start = file.read(12)
+    if start[4:8] != b"ftyp" or start[8:12] not in _HEIF_BRANDS:
+        raise image.UnidentifiedImageError
+    try:
+        import pillow_heif
+    except ImportError as error:
+        wanted = "HEIC pictures need pillow-heif: pip install 'tallow[vision]'"
+        raise MissingExtraError(wanted) from error
+    file.seek(0)
+    opened = pillow_heif.open_heif(file)
+    width, height = opened.size
+    if width * height > MAX_PIXELS:  # before it is decoded
+        raise image.DecompressionBombError(f"{width} × {height}")
+    return opened.to_pillow()
 
 
 @contextmanager
-def _told(name: object) -> Iterator[None]:
+def told(name: object) -> Iterator[None]:
     """What Pillow raises here, as a FormatError with the file's name."""
     image = pillow()
     try:
         yield
-    except FormatError:
+    except (FormatError, MissingExtraError):
         raise
     except image.UnidentifiedImageError:
         raise FormatError(name, "format", f"one of {', '.join(FORMATS)}", "another") from None
@@ -167,14 +193,20 @@ def _told(name: object) -> Iterator[None]:
         raise FormatError(name, "pixels", "a whole picture", error) from None
 
 
-def _upright(opened: Any, name: object) -> Image:
-    from PIL import ImageOps
-
-    width, height = opened.size
+def check_size(size: tuple[int, int], name: object) -> None:
+    """Refuse a picture without pixels, or with more than `MAX_PIXELS`."""
+    width, height = size
     if not width * height:
         raise FormatError(name, "size", "at least one pixel", f"{width} × {height}")
     if width * height > MAX_PIXELS:
         raise FormatError(name, "size", f"at most {MAX_PIXELS} pixels", f"{width} × {height}")
+
+
+def upright(opened: Any, name: object) -> Image:
+    """A picture turned as its EXIF data says, in RGB."""
+    from PIL import ImageOps
+
+    check_size(opened.size, name)
     picture: Image = ImageOps.exif_transpose(opened)
     if isinstance(picture.info.get("transparency"), bytes):
         del picture.info["transparency"]  # of a copy: dropped all the same, and Pillow would warn
@@ -187,7 +219,7 @@ def on_white(picture: Image) -> Image:
 
     if "A" not in picture.getbands() and picture.info.get("transparency") is None:
         return picture
-    with _told("image"):
+    with told("image"):
         picture = ImageOps.exif_transpose(picture).convert("RGBA")
     white = pillow().new("RGBA", picture.size, (255, 255, 255, 255))
     laid: Image = pillow().alpha_composite(white, picture)

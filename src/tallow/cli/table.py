@@ -1,0 +1,96 @@
+"""`tallow table`: tables of pictures and PDFs into spreadsheets."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+from tallow.cli import items, options
+from tallow.cli.parameters import Option
+
+if TYPE_CHECKING:
+    from tallow.documents import Document, TableReader
+    from tallow.documents.journal import Journal
+
+NO_TABLE = 3
+"""The exit code where a page has no table; what was found is written all the same."""
+
+
+class Models(StrEnum):
+    """How much is spent on a page."""
+
+    BEST = "best"
+    FAST = "fast"
+
+
+class Format(StrEnum):
+    """What is printed, or what a file is whose name does not say it."""
+
+    XLSX = "xlsx"
+    CSV = "csv"
+    HTML = "html"
+    MD = "md"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+_OUTPUT = Option(
+    "A file of .xlsx, .csv, .html, .md, .json or .parquet; with / at its end a folder, with a file "
+    "for each input.",
+    short="-o",
+    metavar="OUT",
+    absent="print the tables",
+)
+_HF = "a Hugging Face folder or hf: reference"
+
+
+def table(
+    inputs: items.Documents,
+    output: Annotated[str | None, _OUTPUT] = None,
+    format: Annotated[
+        Format | None, Option("What is written.", short="-f", absent="as OUT ends, or a table")
+    ] = None,
+    pages: Annotated[str | None, Option("Pages, as 1-3,7,10-.", absent="all")] = None,
+    password: Annotated[str | None, Option("Of encrypted PDFs.", absent="none")] = None,
+    models: Annotated[Models, Option("Accuracy, or a third of the time.")] = Models.BEST,
+    ocr: Annotated[
+        str | None,
+        Option("small, tiny, v5, trocr-base-printed, …, " + _HF, metavar="NAME", absent="small"),
+    ] = None,
+    lang: Annotated[str | None, Option("Language of the text, as en or zh.", absent="any")] = None,
+    detect: Annotated[
+        str | None, Option("table-transformer, or " + _HF, metavar="NAME", absent="by the page")
+    ] = None,
+    structure: Annotated[
+        str | None, Option("table-transformer, or " + _HF, metavar="NAME", absent="several, voted")
+    ] = None,
+    dpi: Annotated[int, Option("Of scanned pages in PDFs.", min=36, max=1200)] = 200,
+    no_join: Annotated[bool, Option("Keep tables apart that go on over pages.")] = False,
+    raw: Annotated[bool, Option("Keep texts as they are, without numbers and dates.")] = False,
+    skip_empty: Annotated[bool, Option("Pages without a table are no failure.")] = False,
+    resume: Annotated[bool, Option("Go on with a run to OUT that was interrupted.")] = False,
+    force: options.Force = False,
+    threads: options.Threads = None,
+) -> None:
+    """Read tables of pictures and PDFs into spreadsheets, one sheet a table.
+
+    Exit code 3 says that a page has no table; what was found is written.
+    """
+    from tallow.cli.table_job import Job
+    from tallow.documents import TableReader
+
+    options.set_threads(threads)
+    reader = TableReader(
+        models=models.value, ocr=ocr, language=lang, detect=detect, structure=structure,
+        join=not no_join, raw=raw, dpi=dpi,
+    )  # fmt: skip
+    settings = {
+        "models": models.value, "ocr": ocr, "lang": lang, "detect": detect,
+        "structure": structure, "dpi": dpi, "pages": pages,
+    }  # fmt: skip
+    job = Job(reader, output, format and format.value, settings, resume=resume, force=force)
+    empty = job.run(items.find_documents(inputs, output), pages, password)
+    if empty and not skip_empty:
+        sys.exit(NO_TABLE)

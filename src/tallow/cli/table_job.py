@@ -1,0 +1,221 @@
+"""A run of `tallow table`: files read page by page, kept in a journal, written at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tallow.cli.items import Failures, NamedItem
+from tallow.cli.writing import check_writable, note, refuse_existing, written
+
+if TYPE_CHECKING:
+    from tallow.documents import Document, Page, TableReader
+    from tallow.documents.journal import Journal
+
+SUFFIXES = ("xlsx", "csv", "html", "md", "json", "parquet")
+
+
+class Job:
+    """Reads documents and writes their tables to `output`, or prints them.
+
+    Raises:
+        UsageError: the options do not go together.
+        ArgumentError: the output is there already, or cannot be written.
+    """
+
+    def __init__(
+        self,
+        reader: TableReader,
+        output: str | None,
+        format: str | None,
+        settings: dict[str, Any],
+        *,
+        resume: bool,
+        force: bool,
+    ) -> None:
+        self.reader, self.output, self.settings, self.resume = reader, output, settings, resume
+        self.folder = output is not None and (output.endswith("/") or os.path.isdir(output))
+        self.format = format or _format_of(output, self.folder)
+        self.force = force
+        if output is None:
+            _refuse_without_output(resume, self.format)
+        elif not self.folder:
+            refuse_existing(output, force)
+            check_writable(output)
+
+    def run(self, found: list[NamedItem], pages: str | None, password: str | None) -> int:
+        """Read and write everything; gives how many pages have no table.
+
+        Raises:
+            ArgumentError: some files or pages failed; what the others have is written.
+        """
+        failures = Failures("table", len(found))
+        ready = failures.sound(found)
+        documents: list[Document] = []
+        if self.folder:
+            empty = sum(
+                self._one(item, pages, password, failures, documents) for item in ready
+            )
+        else:
+            with self._journal(self.output) as journal:
+                for item in ready:
+                    self._read(item, pages, password, failures, documents, journal)
+                if documents:
+                    self._write(documents, self.output)
+            empty = sum(_tell_empty(document) for document in documents)
+        failures.tell()
+        return empty
+
+    def _one(self, item: NamedItem, pages: str | None, password: str | None, failures: Failures,
+             documents: list[Document]) -> int:  # fmt: skip
+        """A file to a file of its own in the output's folder."""
+        assert self.output is not None
+        os.makedirs(self.output, exist_ok=True)
+        stem = Path(item.id).stem if item.id != "-" else "stdin"
+        target = os.path.join(self.output, f"{stem}.{self.format}")
+        refuse_existing(target, self.force)
+        with self._journal(target) as journal:
+            before = len(documents)
+            self._read(item, pages, password, failures, documents, journal)
+            for document in documents[before:]:
+                self._write([document], target)
+                return _tell_empty(document)
+        return 0
+
+    def _read(
+        self,
+        item: NamedItem,
+        pages: str | None,
+        password: str | None,
+        failures: Failures,
+        documents: list[Document],
+        journal: Journal | None,
+    ) -> None:
+        from tallow.errors import ArgumentError, FormatError, TallowError
+
+        name = "stdin" if item.id == "-" else item.id
+        try:
+            with _bar(name) as tell:
+                read = self.reader.pages(
+                    item.value, name=name, pages=pages, password=password, progress=tell,
+                    skip=lambda number: journal is not None and journal.has(name, number),
+                )  # fmt: skip
+                kept = []
+                for page in read:
+                    page.seconds = {}
+                    if journal is None:
+                        kept.append(page)
+                    elif not page.error:
+                        with written(journal.path):
+                            journal.add(name, page)
+                    if page.error:
+                        failures.add(NamedItem(f"{name}, page {page.number}"),
+                                     TallowError(page.error))  # fmt: skip
+            listed = kept if journal is None else journal.pages(name)
+            documents.append(self.reader.document(name, listed))
+        except (FormatError, ArgumentError) as error:
+            failures.add(item, error)
+
+    @contextmanager
+    def _journal(self, target: str | None) -> Iterator[Journal | None]:
+        """The journal beside an output; it stays where the run is broken off."""
+        from tallow.cli.writing import is_stream
+        from tallow.documents.journal import Journal
+
+        if target is None or is_stream(target):
+            yield None
+            return
+        path = Path(f"{target}.partial")
+        with written(path):
+            journal = Journal(path, self.settings, resume=self.resume)
+        if len(journal):
+            note(f"{len(journal)} pages are there already")
+        finished = False
+        try:
+            yield journal
+            finished = True
+        except KeyboardInterrupt:
+            note(f"interrupted after {len(journal)} pages; --resume goes on")
+            raise
+        finally:
+            journal.close(remove=finished)
+
+    def _write(self, documents: list[Document], target: str | None) -> None:
+        from tallow.cli.table_output import show
+        from tallow.documents.writers import write
+
+        document = documents[0] if len(documents) == 1 else _together(documents)
+        if target is None:
+            show(document, self.format)
+            return
+        with written(target):
+            paths = write(document, target, self.format, force=self.force)
+        for path in paths:
+            note(f"{path}: {_counted(len(document.tables), 'table')}")
+
+
+def _format_of(output: str | None, folder: bool) -> str | None:
+    from tallow.cli.errors import UsageError
+
+    if output is None:
+        return None
+    suffix = Path(output).suffix.lower().removeprefix(".")
+    if folder:
+        return "xlsx"
+    if suffix not in SUFFIXES:
+        wanted = ", ".join(f".{each}" for each in SUFFIXES)
+        raise UsageError(f"{output}: expected a name that ends in {wanted}, or --format")
+    return suffix
+
+
+def _refuse_without_output(resume: bool, format: str | None) -> None:
+    from tallow.cli.errors import UsageError
+
+    if resume:
+        raise UsageError("--resume: expected -o OUT")
+    if format in ("xlsx", "parquet"):
+        raise UsageError(f"--format {format}: expected -o OUT")
+
+
+def _together(documents: list[Document]) -> Document:
+    """Several documents as one; tables without a title are named by their file."""
+    from tallow.documents import Document
+
+    pages: list[Page] = []
+    tables = []
+    for document in documents:
+        pages += document.pages
+        tables += document.tables
+        for table in document.tables:
+            table.title = table.title or Path(document.name).stem
+    return Document(f"{len(documents)} files", pages, tables)
+
+
+def _tell_empty(document: Document) -> int:
+    """A note for the pages that have no table; gives how many they are."""
+    with_table = {number for table in document.tables for number in table.pages}
+    empty = [p.number for p in document.pages if p.number not in with_table and not p.error]
+    if empty and not with_table:
+        note(f"{document.name}: no table found on {_counted(len(empty), 'page')}")
+    elif empty:
+        listed = ", ".join(map(str, empty[:20])) + (", …" if len(empty) > 20 else "")
+        note(f"{document.name}: no table found on page {listed}")
+    return len(empty)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Any]:
+    """A bar of pages with the step that the current one is in."""
+    from tallow.cli.output import printable
+    from tallow.cli.writing import steps
+
+    with steps(printable(os.path.basename(name))) as tell:
+        yield lambda progress: tell(progress.done, progress.count, f"page {progress.page}: "
+                                    f"{progress.step}")  # fmt: skip

@@ -1,0 +1,194 @@
+"""One page through the steps: upright, words, regions, structures, cells, values."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tallow.documents.content import PageContent
+from tallow.documents.document import Page, Table
+from tallow.documents.geometry import Box, share_inside
+from tallow.documents.inputs import InputPage
+from tallow.documents.steps import (
+    Assign,
+    Detect,
+    Orient,
+    Propose,
+    Reader,
+    Region,
+    Select,
+    TypeCells,
+    Upright,
+)
+from tallow.documents.turning import main_turn, turned, turned_box
+from tallow.lazy_dataclasses import dataclass, replace
+
+if TYPE_CHECKING:
+    from tallow.documents.content import Pixels, Word
+
+_LEAST_PICTURE = 24  # points: smaller pictures in PDFs are bullets and logos, not tables
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps of a reader; `look` adds to a content what is drawn in its picture."""
+
+    orient: Orient
+    reader: Reader
+    look: Callable[[PageContent], None]
+    detect: Detect
+    propose: Sequence[Propose]
+    propose_exact: Sequence[Propose]  # where words and rulings are known, as in a text layer
+    select: Select
+    assign: Assign
+    type_cells: TypeCells
+
+
+class PageReader:
+    """Reads one page; `tell` is told the name of each step as it begins."""
+
+    def __init__(self, steps: Steps, tell: Callable[[str], None]) -> None:
+        self.steps, self._tell = steps, tell
+        self.seconds: dict[str, float] = {}
+
+    def read(self, source: InputPage) -> Page:
+        """The page's words and tables."""
+        if source.content is not None:
+            page, content = self._of_text_layer(source)
+        else:
+            page, content = self._of_picture(source)
+        page.words = content.words
+        with self._step("detect"):
+            regions = self.steps.detect(content)
+        for region in regions:
+            table = self._table(content, region)
+            if table is not None:
+                table.page, table.pages = page.number, (page.number,)
+                page.tables.append(table)
+        page.seconds = self.seconds
+        return page
+
+    def _of_picture(self, source: InputPage) -> tuple[Page, PageContent]:
+        with self._step("orient"):
+            upright = self.steps.orient(source.pixels())
+        content = picture_content(upright.pixels)
+        with self._step("words"):
+            content.words = self.steps.reader.read(upright.pixels)
+        with self._step("detect"):
+            self.steps.look(content)
+        page = Page(
+            source.number, content.width, content.height, turn=upright.turn, skew=upright.skew,
+            to_original=_unshrunk(upright, source.shrunk), source="picture",
+        )  # fmt: skip
+        return page, content
+
+    def _of_text_layer(self, source: InputPage) -> tuple[Page, PageContent]:
+        content = source.content
+        assert content is not None
+        for box in content.pictures:
+            self._read_picture_of(content, box)
+        page = Page(source.number, content.width, content.height, source="text layer",
+                    scale=content.scale)  # fmt: skip
+        return page, content
+
+    def _read_picture_of(self, content: PageContent, box: Box) -> None:
+        """Add words and rulings of a picture on the page, unless text of the layer lies on it."""
+        small = min(box[2] - box[0], box[3] - box[1]) < _LEAST_PICTURE
+        if small or any(share_inside(word.box, box) > 0.5 for word in content.words):
+            return
+        with self._step("words"):
+            pixels = content.crop(box)
+            part = picture_content(pixels)
+            part.words = self.steps.reader.read(pixels)
+            if not part.words:
+                return
+            self.steps.look(part)
+        k = content.scale
+        left, top = int(max(0, box[0] * k)) / k, int(max(0, box[1] * k)) / k
+        placed = moved(part, left, top, k)
+        content.words += placed.words
+        content.rulings += placed.rulings
+        content.fills += placed.fills
+
+    def _table(self, content: PageContent, region: Region) -> Table | None:
+        """The table in a region; None where it has no structure."""
+        steps, turn = self.steps, region.turn or -main_turn(content.words, region.box) % 360
+        upright = turned(content, turn)
+        at = turned_box(region.box, turn, content.width, content.height)
+        region = replace(region, box=at, turn=0)
+        exact = content.source == "text layer"
+        with self._step("structure"):
+            sources = steps.propose_exact if exact else steps.propose
+            proposals = [made for propose in sources for made in propose(upright, region)]
+            structure = steps.select(upright, region, proposals)
+        if structure is None:
+            return None
+        with self._step("cells"):
+            table = steps.assign(upright, region, structure, None if exact else steps.reader)
+            steps.type_cells(table)
+        if turn:
+            _turn_back(table, turn, upright)
+        return table
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        self._tell(name)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def picture_content(pixels: Pixels) -> PageContent:
+    """An upright picture as a page without words."""
+    height, width = pixels.shape[:2]
+    return PageContent(width, height, "picture", rendered=lambda: pixels)
+
+
+def moved(content: PageContent, left: float, top: float, scale: float) -> PageContent:
+    """Content of a part of a page in the page's units: `scale` pixels of the part are one unit."""
+
+    def box(each: Box) -> Box:
+        x0, y0, x1, y1 = (value / scale for value in each)
+        return x0 + left, y0 + top, x1 + left, y1 + top
+
+    def word(each: Word) -> Word:
+        quad = each.quad
+        if quad is not None:
+            a, b, c, d = ((x / scale + left, y / scale + top) for x, y in quad)
+            quad = (a, b, c, d)
+        return replace(each, box=box(each.box), quad=quad, size=each.size / scale)
+
+    return replace(
+        content,
+        words=[word(each) for each in content.words],
+        rulings=[
+            replace(
+                each,
+                at=each.at / scale + (top if each.horizontal else left),
+                start=each.start / scale + (left if each.horizontal else top),
+                end=each.end / scale + (left if each.horizontal else top),
+                thickness=each.thickness / scale,
+            )
+            for each in content.rulings
+        ],
+        fills=[replace(each, box=box(each.box)) for each in content.fills],
+    )
+
+
+def _turn_back(table: Table, turn: int, content: PageContent) -> None:
+    """Boxes of a table that was turned, as they are on its page."""
+    back = -turn % 360
+    for part in (table, *table.cells):
+        if part.box is not None:
+            part.box = turned_box(part.box, back, content.width, content.height)
+
+
+def _unshrunk(upright: Upright, shrunk: float) -> tuple[float, ...]:
+    """The homography to the pixels of the file, where the picture was made smaller."""
+    a, b, c, d, e, f, g, h, i = upright.to_original
+    k = 1 / shrunk
+    return a * k, b * k, c * k, d * k, e * k, f * k, g, h, i
