@@ -175,8 +175,8 @@ _importing.end()
 
 # Loaded when first used, so that `import tallow` stays in the tens of milliseconds.
 _SUBMODULES = (
-    "amp", "audio", "autograd", "conversion", "data", "documents", "fft", "formats", "generate", "hub",
-    "linalg", "models", "nn", "onnx", "optim", "plan", "quantization", "random", "special",
+    "amp", "audio", "autograd", "conversion", "data", "documents", "fft", "formats", "generate",
+    "hub", "linalg", "models", "nn", "onnx", "optim", "plan", "quantization", "random", "special",
     "tasks", "text", "safetensors", "training", "vision", "weights",
 )  # fmt: skip
 _MODULES = {

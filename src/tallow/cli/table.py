@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 from tallow.cli import items, options
 from tallow.cli.parameters import Option
 
 if TYPE_CHECKING:
-    from tallow.documents import Document, TableReader
-    from tallow.documents.journal import Journal
+    pass
 
 NO_TABLE = 3
 """The exit code where a page has no table; what was found is written all the same."""

@@ -56,9 +56,7 @@ class Job:
         ready = failures.sound(found)
         documents: list[Document] = []
         if self.folder:
-            empty = sum(
-                self._one(item, pages, password, failures, documents) for item in ready
-            )
+            empty = sum(self._one(item, pages, password, failures, documents) for item in ready)
         else:
             with self._journal(self.output) as journal:
                 for item in ready:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tallow.documents.content import Word
 from tallow.documents.geometry import Box
-from tallow.lazy_dataclasses import dataclass, field
+from tallow.lazy_dataclasses import dataclass, field, field_names, is_dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -233,8 +233,6 @@ class Document:
 
 def as_dict(value: Any) -> Any:
     """A document or a part of it as JSON's types."""
-    from tallow.lazy_dataclasses import field_names, is_dataclass
-
     if is_dataclass(type(value)):
         return {name: as_dict(getattr(value, name)) for name in field_names(value)}
     if isinstance(value, list | tuple):

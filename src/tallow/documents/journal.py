@@ -95,6 +95,8 @@ class Journal:
                     else:
                         made(Page, value["page"])
                         self._places[str(value["input"]), int(value["page"]["number"])] = at
+                except ArgumentError:
+                    raise
                 except (ValueError, KeyError, TypeError, RecursionError):
                     raise ArgumentError(
                         f"{self.path}: expected pages of an interrupted run, got something else; "
@@ -130,7 +132,7 @@ def made(kind: type[Made], value: Mapping[str, Any]) -> Made:
 def _part(kind: type, name: str, hint: Any, value: Any) -> Any:
     inner = _PARTS.get((kind, name))
     if inner is not None:
-        listed = [made(inner, each) for each in value]
+        listed: list[Any] = [made(inner, each) for each in value]
         return tuple(listed) if "tuple" in str(hint) else listed
     return _tuples(value) if isinstance(value, list) else value
 

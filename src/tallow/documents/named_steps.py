@@ -57,8 +57,8 @@ def steps_of(named: Named) -> Steps:
 
 def look(content: PageContent) -> None:
     """Add the rulings and fills that are drawn in a page's picture."""
-    from tallow.documents.pictures.rulings import find_rulings
     from tallow.documents.pictures.fills import find_fills
+    from tallow.documents.pictures.rulings import find_rulings
 
     pixels = content.pixels()
     content.rulings += find_rulings(pixels)

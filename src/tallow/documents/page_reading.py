@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tallow.documents.content import PageContent
-from tallow.documents.document import Page, Table
+from tallow.documents.document import Cell, Page, Table
 from tallow.documents.geometry import Box, share_inside
 from tallow.documents.inputs import InputPage
 from tallow.documents.steps import (
@@ -182,7 +182,8 @@ def moved(content: PageContent, left: float, top: float, scale: float) -> PageCo
 def _turn_back(table: Table, turn: int, content: PageContent) -> None:
     """Boxes of a table that was turned, as they are on its page."""
     back = -turn % 360
-    for part in (table, *table.cells):
+    parts: list[Table | Cell] = [table, *table.cells]
+    for part in parts:
         if part.box is not None:
             part.box = turned_box(part.box, back, content.width, content.height)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from tallow.documents.document import Document, Page
-from tallow.documents.inputs import InputPage, open_input, selected
+from tallow.documents.inputs import Input, open_input, selected
 from tallow.documents.inputs.opening import PDF_DPI, Source
 from tallow.documents.named_steps import Named, steps_of
 from tallow.documents.page_reading import PageReader
@@ -104,7 +104,7 @@ class TableReader:
         """
         tell = progress or (lambda _: None)
         with open_input(source, name=name, password=password, dpi=self.dpi) as opened:
-            numbers = [each for each in selected(pages, opened.count, opened.name)]
+            numbers = selected(pages, opened.count, opened.name)
             for done, number in enumerate(numbers):
                 if skip(number):
                     continue
@@ -113,7 +113,7 @@ class TableReader:
                     tell(Progress(number, done, len(numbers), what))
 
                 step("open")
-                yield self._page(lambda number=number: opened.page(number), number, step)
+                yield self._page(opened, number, step)
                 tell(Progress(number, done + 1, len(numbers), "done"))
 
     def document(self, name: str, pages: Iterable[Page]) -> Document:
@@ -128,11 +128,9 @@ class TableReader:
             self.steps.type_cells(table)
         return Document(name, listed, tables)
 
-    def _page(
-        self, opened: Callable[[], InputPage], number: int, tell: Callable[[str], None]
-    ) -> Page:
+    def _page(self, opened: Input, number: int, tell: Callable[[str], None]) -> Page:
         try:
-            return PageReader(self.steps, tell).read(opened())
+            return PageReader(self.steps, tell).read(opened.page(number))
         except (HubError, MissingExtraError):  # they would be the same for every page
             raise
         except Exception as error:  # whatever one page does, the others go on
