@@ -37,7 +37,9 @@ def test_page_ranges(pages, expected):
     assert selected(pages, 5, "a.pdf") == expected
 
 
-@pytest.mark.parametrize("pages", ["", "0", "3-2", "6", "2-9", "x", "1;2", "-", "1--2", "99999999999"])
+@pytest.mark.parametrize(
+    "pages", ["", "0", "3-2", "6", "2-9", "x", "1;2", "-", "1--2", "99999999999"]
+)
 def test_what_is_no_page_range(pages):
     with pytest.raises(ArgumentError, match="pages: expected"):
         selected(pages, 5, "a.pdf")
@@ -145,7 +147,9 @@ def test_a_bomb_is_refused_before_it_is_decoded():
     import zlib
 
     def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
 
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 40_000, 40_000, 1, 0, 0, 0, 0))
     body = chunk(b"IDAT", zlib.compress(bytes(5001 * 100)))

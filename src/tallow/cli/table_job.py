@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,7 +57,10 @@ class Job:
         ready = failures.sound(found)
         documents: list[Document] = []
         if self.folder:
-            empty = sum(self._one(item, pages, password, failures, documents) for item in ready)
+            empty = sum(
+                self._one(item, target, pages, password, failures)
+                for item, target in self._targets(ready)
+            )
         else:
             with self._journal(self.output) as journal:
                 for item in ready:
@@ -67,21 +71,37 @@ class Job:
         failures.tell()
         return empty
 
-    def _one(self, item: NamedItem, pages: str | None, password: str | None, failures: Failures,
-             documents: list[Document]) -> int:  # fmt: skip
-        """A file to a file of its own in the output's folder."""
+    def _targets(self, ready: list[NamedItem]) -> list[tuple[NamedItem, str]]:
+        """Where each file's tables go in the output's folder; of one name the second gets `-2`."""
         assert self.output is not None
-        os.makedirs(self.output, exist_ok=True)
-        stem = Path(item.id).stem if item.id != "-" else "stdin"
-        target = os.path.join(self.output, f"{stem}.{self.format}")
-        refuse_existing(target, self.force)
+        with written(self.output):
+            os.makedirs(self.output, exist_ok=True)
+        taken: Counter[str] = Counter()
+        found = []
+        for item in ready:
+            stem = "stdin" if item.id == "-" else Path(item.id).stem
+            taken[stem] += 1
+            stem += f"-{taken[stem]}" if taken[stem] > 1 else ""
+            target = os.path.join(self.output, f"{stem}.{self.format}")
+            refuse_existing(target, self.force)
+            found.append((item, target))
+        return found
+
+    def _one(
+        self,
+        item: NamedItem,
+        target: str,
+        pages: str | None,
+        password: str | None,
+        failures: Failures,
+    ) -> int:
+        """A file to a file of its own; gives how many pages have no table."""
+        documents: list[Document] = []
         with self._journal(target) as journal:
-            before = len(documents)
             self._read(item, pages, password, failures, documents, journal)
-            for document in documents[before:]:
+            for document in documents:
                 self._write([document], target)
-                return _tell_empty(document)
-        return 0
+        return sum(_tell_empty(document) for document in documents)
 
     def _read(
         self,
@@ -143,14 +163,17 @@ class Job:
 
     def _write(self, documents: list[Document], target: str | None) -> None:
         from tallow.cli.table_output import show
-        from tallow.documents.writers import write
+        from tallow.documents.writers.files import write_as
 
         document = documents[0] if len(documents) == 1 else _together(documents)
         if target is None:
             show(document, self.format)
             return
+        if not document.tables and self.format != "json":
+            note(f"{target}: not written, as there is no table")
+            return
         with written(target):
-            paths = write(document, target, self.format, force=self.force)
+            paths = write_as(f".{self.format}", document, target, overwrite=self.force)
         for path in paths:
             note(f"{path}: {_counted(len(document.tables), 'table')}")
 

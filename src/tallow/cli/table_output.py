@@ -16,9 +16,13 @@ def show(document: Document, format: str | None) -> None:
         for table in document.tables:
             draw(table)
         return
-    from tallow.documents.writers import text_of
-
-    print(text_of(document, format or "md"), end="")
+    texts = {
+        "csv": document.to_csv,
+        "html": document.to_html,
+        "md": document.to_markdown,
+        "json": document.to_json,
+    }
+    print(texts[format or "md"]())
 
 
 def draw(table: Table) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from tallow.documents.content import Fill, PageContent, Pixels, Ruling, Word
+from typing import TYPE_CHECKING
+
+from tallow.documents.content import Fill, PageContent, Ruling, Word
 from tallow.documents.geometry import Box, Quad
 from tallow.errors import ArgumentError, expect
 from tallow.lazy_dataclasses import replace
+
+if TYPE_CHECKING:
+    from tallow.documents.content import Pixels
 
 
 def turned_box(box: Box, turn: int, width: float, height: float) -> Box:

@@ -1,0 +1,210 @@
+"""`tallow table`: inputs, outputs, exit codes, failures, and runs that are broken off."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import openpyxl
+import pytest
+from PIL import Image
+
+from documents.simple_steps import simple_steps
+from tallow.documents import reader
+
+TESTS = Path(__file__).parent.parent
+# A process of its own with steps that take a while, and no models.
+SLOW = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from documents.simple_steps import simple_steps
+from tallow.cli import main
+from tallow.documents import reader
+from tallow.lazy_dataclasses import replace
+
+steps = simple_steps()
+
+def orient(pixels, turned=steps.orient):
+    print("page", file=sys.stderr, flush=True)
+    time.sleep({seconds})
+    return turned(pixels)
+
+reader.steps_of = lambda named: replace(steps, orient=orient)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _without_models(monkeypatch):
+    monkeypatch.setattr(reader, "steps_of", simple_steps)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (30, 20), "black").save(path)
+    return path
+
+
+def tiff(path: Path, sizes: list[int], blank: tuple[int, ...] = ()) -> Path:
+    pages = [
+        Image.new("RGB", (size, 10), "white" if number in blank else "black")
+        for number, size in enumerate(sizes, 1)
+    ]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    return path
+
+
+def sheets(path: Path) -> dict[str, list[list[object]]]:
+    book = openpyxl.load_workbook(path)
+    return {sheet.title: [list(row) for row in sheet.iter_rows(values_only=True)] for sheet in book}
+
+
+def test_one_picture_to_a_workbook(run, picture, tmp_path):
+    code, out, err = run("table", picture, "-o", tmp_path / "a.xlsx")
+    assert (code, out) == (0, "")
+    assert "1 table" in err
+    assert [*sheets(tmp_path / "a.xlsx").values()] == [[["30×20"]]]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.png", "a.xlsx"]
+
+
+@pytest.mark.parametrize("form", ["csv", "html", "md", "json"])
+def test_forms_on_standard_output(run, picture, form):
+    code, out, _ = run("table", picture, "-f", form)
+    assert code == 0
+    assert "30×20" in out
+
+
+def test_the_suffix_says_the_form(run, picture, tmp_path):
+    assert run("table", picture, "-o", tmp_path / "a.json")[0] == 0
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert found["tables"][0]["cells"][0]["text"] == "30×20"
+    code, _, err = run("table", picture, "-o", tmp_path / "a.docx")
+    assert (code, "expected a name that ends in" in err) == (2, True)
+    assert run("table", picture, "-o", tmp_path / "a.docx", "-f", "csv")[0] == 0
+
+
+def test_many_inputs_one_sheet_a_table(run, picture, tmp_path):
+    tiff(tmp_path / "b.tif", [40, 50])
+    code, _, _ = run("table", tmp_path, "-o", tmp_path / "all.xlsx")
+    assert code == 0
+    found = sheets(tmp_path / "all.xlsx")
+    assert [*found.values()] == [[["30×20"]], [["40×10"]], [["50×10"]]]
+    assert [name[0] for name in found] == ["a", "b", "b"]
+
+
+def test_a_folder_gets_a_file_for_each_input(run, picture, tmp_path):
+    tiff(tmp_path / "b.tif", [40])
+    out = f"{tmp_path / 'out'}/"
+    assert run("table", tmp_path / "*.*", "-o", out, "-f", "csv")[0] == 0
+    assert sorted(os.listdir(out)) == ["a.csv", "b.csv"]
+    code, _, err = run("table", tmp_path / "*.*", "-o", out, "-f", "csv")
+    assert (code, "--force" in err) == (1, True)
+    assert run("table", tmp_path / "*.*", "-o", out, "-f", "csv", "--force")[0] == 0
+
+
+def test_files_of_one_name_get_files_of_two(run, tmp_path):
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (10 + len(folder), 9), "black").save(tmp_path / folder / "a.png")
+    out = f"{tmp_path / 'out'}/"
+    code, _, err = run("table", tmp_path / "x", tmp_path / "y", "-o", out)
+    assert code == 0, err
+    assert len(os.listdir(out)) == 2
+
+
+def test_a_pipe(spawn_slow, picture, tmp_path):
+    code, _, err = spawn_slow("table", "-", "-o", tmp_path / "p.xlsx", data=picture.read_bytes())
+    assert code == 0, err
+    assert [*sheets(tmp_path / "p.xlsx").values()] == [[["30×20"]]]
+
+
+def test_pages(run, tmp_path):
+    path = tiff(tmp_path / "b.tif", [11, 12, 13, 14])
+    code, out, _ = run("table", path, "--pages", "2,4", "-f", "csv")
+    assert (code, out.split()) == (0, ["12×10", "14×10"])
+    code, _, err = run("table", path, "--pages", "5", "-f", "csv")
+    assert (code, "at most 4" in err) == (1, True)
+
+
+def test_pages_without_a_table_are_told(run, tmp_path):
+    path = tiff(tmp_path / "b.tif", [11, 12, 13], blank=(2,))
+    code, _, err = run("table", path, "-o", tmp_path / "b.xlsx")
+    assert code == 3
+    assert "no table found on page 2" in err
+    assert len(sheets(tmp_path / "b.xlsx")) == 2
+    assert run("table", path, "-o", tmp_path / "c.xlsx", "--skip-empty")[0] == 0
+
+
+def test_nothing_but_blank_pages(run, tmp_path):
+    path = tiff(tmp_path / "b.tif", [11], blank=(1,))
+    code, _, err = run("table", path, "-o", tmp_path / "b.xlsx")
+    assert (code, "no table found on 1 page" in err) == (3, True)
+    assert not (tmp_path / "b.xlsx").exists()
+
+
+def test_what_fails_is_told_and_the_rest_is_written(run, picture, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
+    (tmp_path / "empty.pdf").write_bytes(b"")
+    code, _, err = run("table", tmp_path, tmp_path / "none.png", "-o", tmp_path / "all.xlsx")
+    assert code == 1
+    assert "3 of 4 items failed" in err
+    assert [*sheets(tmp_path / "all.xlsx").values()] == [[["30×20"]]]
+    assert not [*tmp_path.glob("*.partial")]
+
+
+def test_an_output_that_is_there_is_refused_before_anything_is_read(run, picture, tmp_path):
+    (tmp_path / "a.xlsx").write_text("mine")
+    code, _, err = run("table", picture, "-o", tmp_path / "a.xlsx")
+    assert (code, "--force" in err) == (1, True)
+    assert (tmp_path / "a.xlsx").read_text() == "mine"
+    assert run("table", picture, "-o", tmp_path / "none" / "a.xlsx")[0] == 1
+
+
+@pytest.fixture
+def spawn_slow():
+    def call(*arguments, data: bytes | None = None, seconds: float = 0.0):
+        code = SLOW.format(tests=str(TESTS), seconds=seconds)
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            input=data, capture_output=True, timeout=60,
+        )  # fmt: skip
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    return call
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_that_is_broken_off_is_gone_on_with(ending, spawn_slow, tmp_path):
+    path = tiff(tmp_path / "b.tif", [20 + n for n in range(8)])
+    out = tmp_path / "b.xlsx"
+    code = SLOW.format(tests=str(TESTS), seconds=0.2)
+    command = [sys.executable, "-c", code, "table", str(path), "-o", str(out)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(4):  # three pages are done then
+            while "page" not in process.stderr.readline():
+                time.sleep(0.01)
+        process.send_signal(ending)
+        err = process.stderr.read()
+    assert process.returncode == (130 if ending == signal.SIGINT else -signal.SIGKILL)
+    assert ("--resume" in err) == (ending == signal.SIGINT)
+    assert not out.exists()
+    exit_code, _, err = spawn_slow("table", path, "-o", out, "--resume")
+    assert exit_code == 0, err
+    assert "3 pages are there already" in err
+    assert err.count("page\n") == 5
+    assert [rows[0][0] for rows in sheets(out).values()] == [f"{20 + n}×10" for n in range(8)]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["b.tif", "b.xlsx"]
+
+
+def test_resume_refuses_another_run(run, picture, tmp_path):
+    out = tmp_path / "a.xlsx"
+    (tmp_path / "a.xlsx.partial").write_text('{"journal": 1, "models": "fast"}\n')
+    code, _, err = run("table", picture, "-o", out, "--resume")
+    assert (code, "expected the run that was interrupted" in err) == (1, True)
+    assert run("table", picture, "--resume")[0] == 2
