@@ -6,6 +6,7 @@ not safe in threads, so every call is made under one lock. A page is open only w
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,8 +41,13 @@ class PdfFile:
         MissingExtraError: pypdfium2 is not installed.
     """
 
-    def __init__(self, source: str | Path | bytes, password: str | None = None) -> None:
-        self.name = "PDF" if isinstance(source, bytes) else str(source)
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | bytes,
+        password: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.name = name or ("PDF" if isinstance(source, bytes) else os.fspath(source))
         self._document: Any = None
         data = source if isinstance(source, bytes) else _read(Path(source))
         _check_head(self.name, data)
