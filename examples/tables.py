@@ -1,4 +1,4 @@
-"""Tables of pictures and PDFs into a spreadsheet, step by step: `python examples/tables.py FILE…`
+"""Tables of pictures and PDFs into a spreadsheet, step by step: `python examples/tables.py FILE…`.
 
 Without files it reads examples/table.png. What `tallow table` does in one line is opened up here:
 pages as they are read, what was decided of each column and why, cells that should be looked at, a

@@ -34,37 +34,39 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-_OUTPUT = Option(
-    "A file of .xlsx, .csv, .html, .md, .json or .parquet; with / at its end a folder, with a file "
-    "for each input.",
-    short="-o",
-    metavar="OUT",
-    absent="print the tables",
-)
 _HF = "a Hugging Face folder or hf: reference"
+_OUT = (
+    "A file of .xlsx, .csv, .html, .md, .json or .parquet; with / at its end a folder, with a file "
+    "for each input."
+)
+_TRANSFORMER = "table-transformer, or " + _HF
+Output = Annotated[str | None, Option(_OUT, short="-o", metavar="OUT", absent="print the tables")]
+Pages = Annotated[str | None, Option("Pages, as 1-3,7,10-.", absent="all")]
+Password = Annotated[str | None, Option("Of encrypted PDFs.", absent="none")]
+Ocr = Annotated[
+    str | None,
+    Option(f"small, tiny, v5, trocr-base-printed, …, {_HF}.", metavar="NAME", absent="small"),
+]
+Language = Annotated[str | None, Option("Language of the text, as en or zh.", absent="any")]
+Dpi = Annotated[int, Option("Of scanned pages in PDFs.", min=36, max=1200)]
+DetectName = Annotated[str | None, Option(_TRANSFORMER, metavar="NAME", absent="by the page")]
+StructureName = Annotated[str | None, Option(_TRANSFORMER, metavar="NAME", absent="several, voted")]
 
 
 def table(
     inputs: items.Documents,
-    output: Annotated[str | None, _OUTPUT] = None,
+    output: Output = None,
     format: Annotated[
         Format | None, Option("What is written.", short="-f", absent="as OUT ends, or a table")
     ] = None,
-    pages: Annotated[str | None, Option("Pages, as 1-3,7,10-.", absent="all")] = None,
-    password: Annotated[str | None, Option("Of encrypted PDFs.", absent="none")] = None,
+    pages: Pages = None,
+    password: Password = None,
     models: Annotated[Models, Option("Accuracy, or a third of the time.")] = Models.BEST,
-    ocr: Annotated[
-        str | None,
-        Option("small, tiny, v5, trocr-base-printed, …, " + _HF, metavar="NAME", absent="small"),
-    ] = None,
-    lang: Annotated[str | None, Option("Language of the text, as en or zh.", absent="any")] = None,
-    detect: Annotated[
-        str | None, Option("table-transformer, or " + _HF, metavar="NAME", absent="by the page")
-    ] = None,
-    structure: Annotated[
-        str | None, Option("table-transformer, or " + _HF, metavar="NAME", absent="several, voted")
-    ] = None,
-    dpi: Annotated[int, Option("Of scanned pages in PDFs.", min=36, max=1200)] = 200,
+    ocr: Ocr = None,
+    lang: Language = None,
+    detect: DetectName = None,
+    structure: StructureName = None,
+    dpi: Dpi = 200,
     no_join: Annotated[bool, Option("Keep tables apart that go on over pages.")] = False,
     raw: Annotated[bool, Option("Keep texts as they are, without numbers and dates.")] = False,
     skip_empty: Annotated[bool, Option("Pages without a table are no failure.")] = False,

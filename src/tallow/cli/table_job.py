@@ -55,6 +55,7 @@ class Job:
         """
         failures = Failures("table", len(found))
         ready = failures.sound(found)
+        self.settings["inputs"] = [[item.id, _size(item.value)] for item in ready]
         documents: list[Document] = []
         if self.folder:
             empty = sum(
@@ -176,6 +177,16 @@ class Job:
             paths = write_as(f".{self.format}", document, target, overwrite=self.force)
         for path in paths:
             note(f"{path}: {_counted(len(document.tables), 'table')}")
+
+
+def _size(value: Any) -> int | None:
+    """How large an input is, by which a changed one is known again; None of what is not there."""
+    if isinstance(value, bytes):
+        return len(value)
+    try:
+        return os.stat(value).st_size
+    except (OSError, ValueError):
+        return None
 
 
 def _format_of(output: str | None, folder: bool) -> str | None:
