@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from tallow.documents.page_reading import Steps
+from tallow.documents.steps import Region, Upright
 from tallow.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
@@ -38,71 +38,39 @@ class Named:
 def steps_of(named: Named) -> Steps:
     """The steps; models are opened when they are first used."""
     from tallow.documents.cells.assign import assign
-    from tallow.documents.pictures.upright import orient
+    from tallow.documents.structures import slanet
     from tallow.documents.structures.select import select
 
-    exact = _exact_proposals()
+    propose = [slanet.propose_plus, slanet.propose_english]
     return Steps(
-        orient=named.orient or orient,
+        orient=named.orient or Upright,
         reader=_reader(named),
-        look=look,
-        detect=_detect(named),
-        propose=_proposals(named, exact),
-        propose_exact=exact,
+        look=lambda content: None,
+        detect=_whole_page,
+        propose=propose,
+        propose_exact=propose,
         select=named.select or select,
         assign=assign,
         type_cells=_typing(named.raw),
     )
 
 
-def look(content: PageContent) -> None:
-    """Add the rulings and fills that are drawn in a page's picture."""
-    from tallow.documents.pictures.fills import find_fills
-    from tallow.documents.pictures.rulings import find_rulings
-
-    pixels = content.pixels()
-    content.rulings += find_rulings(pixels)
-    content.fills += find_fills(pixels)
+def _whole_page(content: PageContent) -> list[Region]:
+    return [Region((0, 0, content.width, content.height))] if content.words else []
 
 
 def _reader(named: Named) -> Reader:
-    from tallow.documents.ocr import reader_of
+    from tallow.documents.ocr.engine import OCR
 
     if named.ocr is not None and not isinstance(named.ocr, str):
         return named.ocr
-    name = named.ocr or ("tiny" if named.models == "fast" else "small")
-    return reader_of(name, language=named.language)
-
-
-def _detect(named: Named) -> Detect:
-    from tallow.documents import detection
-
-    if named.detect is None:
-        return detection.detect
-    return detection.by_name(named.detect) if isinstance(named.detect, str) else named.detect
-
-
-def _exact_proposals() -> list[Propose]:
-    from tallow.documents.structures import aligned, ruled
-
-    return [ruled.propose, aligned.propose]
-
-
-def _proposals(named: Named, exact: Sequence[Propose]) -> list[Propose]:
-    from tallow.documents.structures import cycle_center_net, lore, slanet, table_transformer
-
-    if named.structure is not None:
-        if isinstance(named.structure, str):
-            return [table_transformer.by_name(named.structure)]
-        return [named.structure]
-    fast = [*exact, slanet.propose]
-    return fast if named.models == "fast" else [*fast, cycle_center_net.propose, lore.propose]
+    return OCR(named.ocr or ("tiny" if named.models == "fast" else "small"))
 
 
 def _typing(raw: bool) -> TypeCells:
-    from tallow.documents.values import type_cells
+    from tallow.documents.values import cells
 
-    return _keep_text if raw else type_cells
+    return _keep_text if raw else cells.type_cells
 
 
 def _keep_text(table: Table) -> None:
