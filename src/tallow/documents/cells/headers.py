@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tallow.documents.cells.kinds import is_nothing, is_number, is_year
 from tallow.documents.content import PageContent
@@ -41,34 +42,72 @@ def header_rows(table: Table, content: PageContent, structure: Structure) -> int
 
 
 def _closes(table: Table, border: int) -> bool:
-    """Whether no cell reaches over a border, and the rows above do not end in a half-made header.
-
-    A last header row whose cells span columns, but not all, would leave those columns unnamed.
-    """
-    if border == 0:
-        return True
-    if any(cell.row < border < cell.bottom for cell in table.cells):
-        return False
-    last = [cell for cell in table.cells if cell.bottom == border]
-    grouping = [cell for cell in last if cell.column_span > 1 and cell.text]
-    return not grouping or border == table.rows or len(last) == 1
+    """Whether no cell reaches over a border."""
+    return not any(cell.row < border < cell.bottom for cell in table.cells)
 
 
 def _evidence(table: Table, content: PageContent, structure: Structure, border: int) -> float:
     if border == 0:
-        return 0.5 if structure.header_rows == 0 else 0.0
+        return 0.0
     if not any(cell.text for cell in table.cells if cell.row < border):
         return -9.0
-    heads = [cell.text for cell in table.cells if cell.row < border and cell.column and cell.text]
-    plain = [text for text in heads if not is_year(text)]
-    score = -2.0 * _share_of_numbers(plain)
+    heads = [
+        cell.text
+        for cell in table.cells
+        if cell.row < border and cell.column and cell.text and not _numbers_columns(table, cell.row)
+    ]
+    score = -2.0 * _share_of_numbers([text for text in heads if not is_year(text)])
     score += 1.2 * _ruled(table, content, border) + 2.0 * _bolder(table, border)
     score += 2.0 * _filled(table, content, border) + 2.5 * _typed(table, border)
-    if structure.header_rows is not None:
+    score += 1.0 * _unlike(table, border) - 2.0 * _unfinished(table, border)
+    if _numbers_columns(table, border - 1):
+        score += 2.0
+    elif border < table.rows and _numbers_columns(table, border):
+        score -= 2.0
+    if structure.header_rows:
         score += 1.5 if structure.header_rows == border else -0.5
     if _only_section(table, border):
         score -= 3.0  # a section row under the header belongs to what follows
     return score
+
+
+def _numbers_columns(table: Table, row: int) -> bool:
+    """Whether a row counts the columns: 1, 2, 3 …, as statistical tables do under their header."""
+    texts = [cell.text for cell in table.cells if cell.row == row and cell.text]
+    counted = sum(
+        first.isdecimal() and second.isdecimal() and int(second[:9]) - int(first[:9]) == 1
+        for first, second in pairwise(text.strip("()[]").split("=")[0].strip() for text in texts)
+    )
+    above = [cell.text for cell in table.cells if cell.bottom == row and cell.text]
+    words = len(above) > 2 and _share_of_numbers(above) < 0.3
+    return words and len(texts) > 2 and counted >= 0.6 * (len(texts) - 1)
+
+
+def _unfinished(table: Table, border: int) -> float:
+    """The share of the columns whose last header cell spans several that the next row divides."""
+    shared = 0
+    for cell in table.cells:
+        if cell.bottom == border and cell.column_span > 1 and cell.text:
+            below = [c for c in table.cells if c.row == border and cell.column <= c.column]
+            if sum(c.column < cell.right for c in below) > 1:
+                shared += cell.column_span
+    # Where a cell of the next row reaches further down, that row is less likely of the header.
+    return shared / table.columns * (1.0 if _closes(table, border + 1) else 0.5)
+
+
+def _unlike(table: Table, border: int) -> float:
+    """The share of columns of words whose values repeat or are short, unlike what stands above."""
+    unlike = counted = 0
+    for column in range(table.columns):
+        below = [c.text for c in table.cells if c.column == column and c.row >= border and c.text]
+        heads = {c.text for c in table.cells if c.column == column and c.bottom == border}
+        if len(below) < 3 or not any(heads):
+            continue
+        counted += 1
+        longest = max(map(len, heads))
+        repeats = len(set(below)) <= len(below) / 2 and not heads & set(below)
+        unlike += repeats or longest > 2 * max(map(len, below))
+    return unlike / counted if counted else 0.0
 
 
 def _only_section(table: Table, border: int) -> bool:
@@ -170,13 +209,14 @@ def _typed(table: Table, border: int) -> float:
     Years above numbers say nothing: they head columns as often as they fill them.
     """
     votes: list[float] = []
+    counts = {row for row in range(1, border) if _numbers_columns(table, row)}
     for column in range(1 if table.columns > 1 else 0, table.columns):
         below = [c.text for c in table.cells if c.column == column and c.row >= border and c.text]
         below = [text for text in below if not is_nothing(text)]
         heads = [
             c.text
             for c in table.cells
-            if c.column <= column < c.right and c.row < border and c.text
+            if c.column <= column < c.right and c.row < border and c.text and c.row not in counts
         ]
         if not heads or len(below) < 2:
             continue
