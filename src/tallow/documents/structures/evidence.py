@@ -158,14 +158,15 @@ def _empty_lines(measured: Measured, rulings: Sequence[Ruling]) -> float:
         if home:
             rows -= set(range(slot.row, slot.bottom))
             columns -= set(range(slot.column, slot.right))
-    bare = sum(not _between(structure.row_edges, row, rulings, True) for row in rows)
-    bare += sum(not _between(structure.column_edges, c, rulings, False) for c in columns)
+    bare = sum(not _between_rulings(structure.row_edges, row, rulings, True) for row in rows)
+    bare += sum(not _between_rulings(structure.column_edges, c, rulings, False) for c in columns)
     return bare / (structure.rows + structure.columns)
 
 
-def _between(
+def _between_rulings(
     edges: Sequence[float], index: int, rulings: Sequence[Ruling], horizontal: bool
 ) -> bool:
+    """Whether rulings run along both edges of a row or column."""
     slack = 0.3 * (edges[index + 1] - edges[index])
     return all(
         any(r.horizontal == horizontal and abs(r.at - edge) <= slack for r in rulings)
@@ -228,10 +229,18 @@ def _mixed(structure: Structure, lines: Sequence[Sequence[Sequence[Word]]]) -> f
 
 
 def _agreement(measured: Measured, others: Sequence[Measured]) -> float:
-    """How many cells, by their words and spans, others have too: the mean F1 over the others."""
+    """How many cells, by their words and spans, other sources have too: their mean F1.
+
+    Of a source that proposes several, the one that agrees most counts.
+    """
     own = _keys(measured)
-    found = [2 * len(own & keys) / max(1, len(own) + len(keys)) for keys in map(_keys, others)]
-    return sum(found) / len(found) if found else 0.5
+    found: dict[str, float] = {}
+    for other in others:
+        keys, source = _keys(other), other.structure.source
+        if source != measured.structure.source:
+            same = 2 * len(own & keys) / max(1, len(own) + len(keys))
+            found[source] = max(same, found.get(source, 0.0))
+    return sum(found.values()) / len(found) if found else 0.5
 
 
 def _keys(measured: Measured) -> set[tuple[object, ...]]:

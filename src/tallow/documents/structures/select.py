@@ -9,6 +9,7 @@ from tallow.documents.steps import Region
 from tallow.documents.structure import Structure
 from tallow.documents.structures.evidence import Evidence, Measured, evidence_of, placed_words
 from tallow.documents.structures.fitting import fitted, rulings_in, words_in
+from tallow.documents.structures.repairing import repaired
 
 # What a share of each kind of evidence is worth, against 1 for the agreement of all proposals.
 WEIGHTS = {
@@ -45,11 +46,11 @@ def rank(
     words = words_in(content, region.box)
     boxes = np.array([word.box for word in words], float).reshape(-1, 4)
     rulings = rulings_in(content, region.box)
-    placed = [
-        placed_words(fitted(each, words, region.box, rulings), boxes)
-        for each in proposals
-        if each.slots
-    ]
+    placed = []
+    for each in proposals:
+        if each.slots:
+            measured = placed_words(fitted(each, words, region.box, rulings), boxes)
+            placed.append(repaired(measured, words, boxes))
     ranked = []
     for number, measured in enumerate(placed):
         others = placed[:number] + placed[number + 1 :]
