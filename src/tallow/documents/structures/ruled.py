@@ -1,0 +1,227 @@
+"""Structure from rulings and edges of filled areas, with white space where none are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from tallow.documents.content import Fill, PageContent, Ruling
+from tallow.documents.geometry import Box
+from tallow.documents.steps import Region
+from tallow.documents.structure import Structure, tiled
+from tallow.documents.structures.aligned import rulings_within
+from tallow.documents.structures.columns import column_edges
+from tallow.documents.structures.grouping import filled, rows_of
+from tallow.documents.structures.lattice import Lattice, Level, levels_of
+from tallow.documents.structures.lines import Line, lines_of, text_height, words_within
+
+_MOST_WORDS = 20_000  # of a table
+_MOST_LEVELS = 400  # of rows or of columns
+_MOST_FILLS = 5_000
+
+# Of the height of text.
+_NEAR = 0.35  # rulings nearer than that are one border
+_SHORTEST = 1.2  # a border is drawn at least so long
+_NARROWEST = 0.45  # a row or column is at least so wide
+_SMALLEST_FILL = 0.8
+
+SOURCE = "rulings"
+
+
+def propose(content: PageContent, region: Region) -> list[Structure]:
+    """Structures of the rulings and fills in a region, upright; none where there are too few.
+
+    Borders come from rulings and edges of fills; where none part columns, or rows, from white
+    space. A border that is not drawn between two places joins them, unless their text says that
+    they are two.
+    """
+    words = words_within(content, region.box)
+    if len(words) > _MOST_WORDS:
+        return []
+    height = text_height(words)
+    lines = lines_of(words, height) if words else []
+    borders = rulings_within(content, region.box, height)
+    borders += edges_of_fills(content.fills[:_MOST_FILLS], region.box, height)
+    made = [_lattice(borders, lines, region.box, height, more) for more in (False, True)]
+    found: list[Structure] = []
+    for lattice, confidence in zip(made, (0.8, 0.7), strict=True):
+        if lattice is not None:
+            structure = _structure(lattice, confidence)
+            if structure not in found:
+                found.append(structure)
+    return found
+
+
+def _structure(lattice: Lattice, confidence: float) -> Structure:
+    rows, columns = lattice.shape
+    return Structure(
+        rows, columns, tiled(rows, columns, lattice.slots()), SOURCE, confidence, None,
+        tuple(level.at for level in lattice.rows), tuple(level.at for level in lattice.columns),
+    )  # fmt: skip
+
+
+def edges_of_fills(fills: Sequence[Fill], box: Box, height: float) -> list[Ruling]:
+    """The sides of filled areas as rulings, but for those where areas of one colour meet."""
+    left, top, right, bottom = box
+    near = _NEAR * height
+    inside = [
+        fill
+        for fill in fills
+        if min(fill.box[2], right) - max(fill.box[0], left) > _SMALLEST_FILL * height
+        and min(fill.box[3], bottom) - max(fill.box[1], top) > _SMALLEST_FILL * height
+    ]
+    found = []
+    for fill in inside:
+        a, b, c, d = fill.box
+        others = [each for each in inside if each is not fill and each.colour == fill.colour]
+        for horizontal, at, start, end in (
+            (True, b, a, c), (True, d, a, c), (False, a, b, d), (False, c, b, d),
+        ):  # fmt: skip
+            within = (top, bottom) if horizontal else (left, right)
+            goes_on = any(_meets(each.box, horizontal, at, start, end, near) for each in others)
+            if not goes_on and within[0] - near <= at <= within[1] + near:
+                found.append(Ruling(horizontal, at, start, end))
+    return found
+
+
+def _meets(box: Box, horizontal: bool, at: float, start: float, end: float, near: float) -> bool:
+    """Whether an area lies on both sides of a side of another one, or goes on behind it."""
+    low, high = (box[1], box[3]) if horizontal else (box[0], box[2])
+    first, last = (box[0], box[2]) if horizontal else (box[1], box[3])
+    across = low < at - 0.1 * near and high > at + 0.1 * near
+    along = min(end, last) - max(start, first)
+    touches = min(abs(low - at), abs(high - at)) <= 0.1 * near
+    return along > 0.9 * (end - start) and (across or touches)
+
+
+def _lattice(
+    borders: Sequence[Ruling], lines: list[Line], box: Box, height: float, more_columns: bool
+) -> Lattice | None:
+    """The grid of a region; `more_columns` looks for white gaps in ruled columns, too."""
+    near, shortest = _NEAR * height, _SHORTEST * height
+    ys = levels_of([each for each in borders if each.horizontal], near, shortest)
+    xs = levels_of([each for each in borders if not each.horizontal], near, shortest)
+    if len(ys) + len(xs) < 3 or max(len(ys), len(xs)) > _MOST_LEVELS:
+        return None
+    ys = _framed(ys, xs, lines, box, height, horizontal=True)
+    xs = _framed(xs, ys, lines, box, height, horizontal=False)
+    ys, xs = _wide_enough(ys, height), _wide_enough(xs, height)
+    if len(ys) < 2 or len(xs) < 2:
+        return None
+    xs = _with_gaps(xs, lines, height, more_columns)
+    if len(xs) < 3 and len(ys) < 3:
+        return None
+    ys = _with_rows(ys, xs, lines, borders, height)
+    return Lattice(ys, xs, lines, height)
+
+
+def _framed(
+    levels: list[Level],
+    across: list[Level],
+    lines: Sequence[Line],
+    box: Box,
+    height: float,
+    horizontal: bool,
+) -> list[Level]:
+    """Levels with an outer one on each side where rulings across, or text, go beyond them."""
+    low, high = (1, 3) if horizontal else (0, 2)
+    pieces = [piece.box for line in lines for piece in line.pieces]
+    ends = [end for level in across for piece in level.pieces for end in piece]
+    ends = [end for end in ends if box[low] - height <= end <= box[high] + height]
+    starts = [each[low] for each in pieces] + ends
+    stops = [each[high] for each in pieces] + ends
+    if not starts:
+        return levels
+    first, last = min(starts), max(stops)
+    middles = [(each[low] + each[high]) / 2 for each in pieces] or [first, last]
+    levels = list(levels)
+    if not levels or min([*middles, *ends]) < levels[0].at - 0.5 * height:
+        levels.insert(0, Level(first, [], drawn=False))
+    if max([*middles, *ends]) > levels[-1].at + 0.5 * height or len(levels) < 2:
+        levels.append(Level(last, [], drawn=False))
+    return levels
+
+
+def _wide_enough(levels: list[Level], height: float) -> list[Level]:
+    """Levels without the second of two that nothing fits between."""
+    kept: list[Level] = []
+    for level in levels:
+        if kept and level.at - kept[-1].at < _NARROWEST * height:
+            kept[-1].pieces += level.pieces
+            continue
+        kept.append(level)
+    return kept
+
+
+def _with_gaps(
+    xs: list[Level], lines: Sequence[Line], height: float, more_columns: bool
+) -> list[Level]:
+    """Columns' borders with those that white space shows.
+
+    Where no border is drawn inside, all of them; else (with `more_columns`) those with text on
+    both sides in most lines, as in tables with one line behind their labels.
+    """
+    inner = [level.at for level in xs[1:-1]]
+    if inner and not more_columns:
+        return xs
+    edges = column_edges(lines, height, xs[0].at, xs[-1].at, inner)
+    added = [
+        Level(edge, [], drawn=False)
+        for index, edge in enumerate(edges)
+        if 0 < index < len(edges) - 1
+        and edge not in inner
+        and (not inner or _both_sides(index, edges, inner, lines))
+    ]
+    return sorted([*xs, *added], key=lambda level: level.at)
+
+
+def _both_sides(
+    index: int, edges: Sequence[float], inner: Sequence[float], lines: Sequence[Line]
+) -> bool:
+    """Whether most lines with text in a drawn column have it on both sides of an edge inside."""
+    drawn = [edges[0], *inner, edges[-1]]
+    left = max(edge for edge in drawn if edge < edges[index])
+    right = min(edge for edge in drawn if edge > edges[index])
+    both = some = 0
+    for line in lines:
+        columns = {
+            column
+            for column in filled(line, edges)
+            if edges[column] >= left - 1e-6 and edges[column + 1] <= right + 1e-6
+        }
+        some += bool(columns)
+        both += bool({index - 1, index} <= columns)
+    return both >= 2 and both >= 0.5 * some
+
+
+def _with_rows(
+    ys: list[Level],
+    xs: list[Level],
+    lines: Sequence[Line],
+    borders: Sequence[Ruling],
+    height: float,
+) -> list[Level]:
+    """Rows' borders with those between lines that no ruling parts but that are rows.
+
+    A ruled row is several rows where most of its lines begin in the first column and have text in
+    others.
+    """
+    edges = [level.at for level in xs]
+    rulings = [each for each in borders if each.horizontal]
+    result = [ys[0]]
+    for upper, lower in pairwise(ys):
+        inside = [line for line in lines if upper.at < line.middle < lower.at]
+        if len(edges) > 2 and _are_rows(inside, edges, height):
+            rows = rows_of(inside, edges, rulings, height)
+            for above, below in pairwise(rows):
+                result.append(Level((above.bottom + below.top) / 2, [], drawn=False))
+        result.append(lower)
+    return result
+
+
+def _are_rows(lines: Sequence[Line], edges: Sequence[float], height: float) -> bool:
+    if len(lines) < 2:
+        return False
+    starts = sum(0 in filled(line, edges) for line in lines)
+    several = sum(len(filled(line, edges)) > 1 for line in lines)
+    return min(starts, several) >= 0.7 * len(lines)

@@ -1,0 +1,178 @@
+"""Rows, columns and spans of drawn tables: from rulings and fills, and from white space alone."""
+
+import pytest
+
+from tallow.documents.content import Fill, PageContent, Ruling, Word
+from tallow.documents.steps import Region
+from tallow.documents.structures import aligned, ruled
+
+LETTER, SPACE, HEIGHT = 5.0, 3.0, 10.0  # of the text drawn here
+
+
+def words_at(x, y, text, align="left"):
+    """Words of a line whose middle is at `y`: from `x`, or to `x`, or around it."""
+    width = sum(len(word) * LETTER for word in text.split()) + SPACE * text.count(" ")
+    x -= {"left": 0, "right": width, "center": width / 2}[align]
+    words = []
+    for word in text.split():
+        box = (x, y - HEIGHT / 2, x + len(word) * LETTER, y + HEIGHT / 2)
+        words.append(Word(word, box, size=HEIGHT))
+        x = box[2] + SPACE
+    return words
+
+
+def page(words, rulings=(), fills=()):
+    content = PageContent(600, 800, "text layer", words, list(rulings), list(fills))
+    boxes = [word.box for word in words] or [(0, 0, 600, 800)]
+    left, top = min(b[0] for b in boxes), min(b[1] for b in boxes)
+    right, bottom = max(b[2] for b in boxes), max(b[3] for b in boxes)
+    lines = [(r.start, r.end, r.at) for r in rulings]
+    if lines:
+        left = min([left, *(r.start if r.horizontal else r.at for r in rulings)])
+        right = max([right, *(r.end if r.horizontal else r.at for r in rulings)])
+        top = min([top, *(r.at if r.horizontal else r.start for r in rulings)])
+        bottom = max([bottom, *(r.at if r.horizontal else r.end for r in rulings)])
+    return content, Region((left, top, right, bottom))
+
+
+def cells(structure):
+    return {(s.row, s.column): (s.row_span, s.column_span) for s in structure.slots}
+
+
+def spans(structure):
+    return {place: span for place, span in cells(structure).items() if span != (1, 1)}
+
+
+def grid(rows, columns, missing=(), short=0.0):
+    """Rulings of a grid at (0, 20, 40 …) × (0, 100, 200 …), piece by piece without the missing."""
+    found = []
+    for row in range(rows + 1):
+        for column in range(columns):
+            if ("below", row - 1, column) not in missing:
+                a, b = 100 * column + short, 100 * (column + 1) - short
+                found.append(Ruling(True, 20 * row + short / 10, a, b))
+    for column in range(columns + 1):
+        for row in range(rows):
+            if ("right", row, column - 1) not in missing:
+                a, b = 20 * row + short / 4, 20 * (row + 1) - short / 4
+                found.append(Ruling(False, 100 * column + short / 10, a, b))
+    return found
+
+
+@pytest.mark.parametrize("short", [0.0, 6.0])
+def test_a_grid_is_its_rows_and_columns_also_where_they_are_empty(short):
+    words = words_at(5, 10, "a") + words_at(105, 30, "b")
+    found = ruled.propose(*page(words, grid(4, 3, short=short)))[0]
+    assert (found.rows, found.columns, spans(found)) == (4, 3, {})
+    assert found.row_edges == pytest.approx((0, 20, 40, 60, 80), abs=2)
+    assert found.column_edges == pytest.approx((0, 100, 200, 300), abs=2)
+
+
+def test_missing_pieces_are_spans():
+    missing = {("right", 0, 1), ("below", 1, 0), ("below", 2, 0)}
+    words = words_at(200, 10, "over two", "center") + words_at(5, 50, "group")
+    words += [
+        w for r in range(1, 4) for c in (1, 2) for w in words_at(100 * c + 5, 20 * r + 10, "v")
+    ]
+    found = ruled.propose(*page(words, grid(4, 3, missing)))[0]
+    assert spans(found) == {(0, 1): (1, 2), (1, 0): (3, 1)}
+
+
+def test_labels_without_rules_are_rows_where_each_row_has_one():
+    missing = {("below", row, 0) for row in range(3)}
+    words = [w for r in range(4) for w in words_at(5, 20 * r + 10, f"label{r}")]
+    words += [w for r in range(4) for w in words_at(105, 20 * r + 10, "1.5")]
+    found = ruled.propose(*page(words, grid(4, 2, missing)))[0]
+    assert (found.rows, spans(found)) == (4, {})
+
+
+def test_lines_of_text_in_one_cell_stay_in_it():
+    words = words_at(5, 6, "first") + words_at(5, 15, "second") + words_at(105, 10, "x")
+    words += words_at(5, 30, "third") + words_at(105, 30, "y")
+    assert ruled.propose(*page(words, grid(2, 2)))[0].rows == 2
+
+
+def test_stripes_give_rows_and_white_space_columns():
+    words, fills = [], []
+    for row in range(6):
+        words += words_at(5, 20 * row + 10, f"label{row}") + words_at(
+            190, 20 * row + 10, "12", "right"
+        )
+        words += words_at(290, 20 * row + 10, "3.4", "right")
+        if row % 2 == 0:
+            fills.append(Fill((0, 20 * row, 300, 20 * row + 20), (220, 220, 220)))
+    content, region = page(words, fills=fills)
+    found = ruled.propose(content, Region((0, 0, 300, 120)))[0]
+    assert (found.rows, found.columns, spans(found)) == (6, 3, {})
+    assert region.box[0] == 5
+
+
+def test_one_line_behind_labels_leaves_columns_to_white_space():
+    words = []
+    for row in range(6):
+        words += words_at(5, 20 * row + 10, f"label{row}")
+        words += [
+            w for c in (1, 2, 3) for w in words_at(100 * c + 50, 20 * row + 10, "12.3", "right")
+        ]
+    rulings = [Ruling(False, 90, 0, 120), Ruling(True, 0, 0, 360), Ruling(True, 20, 0, 360),
+               Ruling(True, 120, 0, 360)]  # fmt: skip
+    shapes = {(s.rows, s.columns) for s in ruled.propose(*page(words, rulings))}
+    assert (6, 4) in shapes
+
+
+def test_white_space_finds_columns_that_titles_cross():
+    words = words_at(150, 10, "A title that is over all of the columns", "center")
+    for row in range(1, 7):
+        words += words_at(5, 20 * row + 10, "label " * (row % 3 + 1))
+        words += words_at(180, 20 * row + 10, "1,234"[: row % 3 + 3], "right")
+        words += words_at(290, 20 * row + 10, "56", "right")
+    found = aligned.propose(*page(words))[0]
+    assert (found.rows, found.columns) == (7, 3)
+    assert [s.column_span for s in found.slots if s.row == 0 and s.column_span > 1]
+
+
+def test_groups_of_heads_span_the_columns_under_their_rules():
+    words = words_at(150, 10, "First", "center") + words_at(350, 10, "Second", "center")
+    for column in range(4):
+        words += words_at(100 * column + 100, 30, f"h{column}", "center")
+    words += words_at(0, 30, "name")
+    for row in range(2, 7):
+        words += words_at(0, 20 * row + 10, "label")
+        words += [
+            w for c in range(4) for w in words_at(100 * c + 100, 20 * row + 10, "1.5", "center")
+        ]
+    rules = [Ruling(True, 0, 0, 420), Ruling(True, 40, 0, 420), Ruling(True, 150, 0, 420),
+             Ruling(True, 20, 85, 220), Ruling(True, 20, 285, 420)]  # fmt: skip
+    found = aligned.propose(*page(words, rules))[0]
+    assert (found.rows, found.columns, found.header_rows) == (7, 5, 2)
+    assert spans(found) == {(0, 1): (1, 2), (0, 3): (1, 2)}
+
+
+def test_lines_close_below_are_second_lines_of_cells():
+    words = []
+    for row in range(5):
+        y = 40 * row + 10
+        words += words_at(5, y, "label of two") + words_at(5, y + 12, "lines")
+        words += words_at(150, y, "12", "right") + words_at(250, y, "3", "right")
+    found = aligned.propose(*page(words))[0]
+    assert (found.rows, found.columns) == (5, 3)
+
+
+def test_signs_of_money_are_no_columns():
+    words = []
+    for row in range(5):
+        y = 20 * row + 10
+        words += words_at(5, y, "label") + words_at(80, y, "$") + words_at(150, y, "1234", "right")
+    assert aligned.propose(*page(words))[0].columns == 2
+
+
+@pytest.mark.parametrize("source", [aligned, ruled])
+def test_nothing_and_a_single_word_give_no_table(source):
+    content = PageContent(600, 800, "picture")
+    assert source.propose(content, Region((0, 0, 600, 800))) == []
+    assert source.propose(*page(words_at(5, 10, "one"))) == []
+
+
+def test_rulings_without_words_are_a_table_of_empty_cells():
+    found = ruled.propose(*page([], grid(3, 2)))[0]
+    assert (found.rows, found.columns) == (3, 2)
