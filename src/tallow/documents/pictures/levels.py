@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tallow.documents.content import Pixels
+    from tallow.documents.pictures.runs import Ints
 
     Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
     Levels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
@@ -23,7 +24,8 @@ class Ink:
     """What differs from its background: `dark` is darker, `light` lighter, by `contrast` at least.
 
     `inverse` says that the text is the lighter one, as on dark themes; `text_height` is the
-    height of capitals and digits in pixels (0 where nothing looks like text).
+    height of capitals and digits in pixels (0 where nothing looks like text), `glyphs` the boxes
+    of what has the shape of letters.
     """
 
     dark: Mask
@@ -31,6 +33,7 @@ class Ink:
     contrast: int
     inverse: bool
     text_height: float
+    glyphs: Ints
 
     @property
     def text(self) -> Mask:
@@ -75,11 +78,11 @@ def ink_of(levels: Levels) -> Ink:
     low, high = _backgrounds(levels)
     dark = levels < _expand(np.maximum(low, contrast) - contrast, levels.shape)
     light = levels > _expand(np.minimum(high, 255 - contrast) + contrast, levels.shape)
-    heights = {False: _glyph_heights(dark), True: _glyph_heights(light)}
-    inverse = len(heights[True]) > len(heights[False])
-    best = heights[inverse]
-    height = float(np.percentile(best, 75)) if len(best) else 0.0
-    return Ink(dark, light, contrast, inverse, height)
+    boxes = {False: glyph_boxes(dark), True: glyph_boxes(light)}
+    inverse = len(boxes[True]) > len(boxes[False])
+    best = boxes[inverse]
+    height = float(np.percentile(best[:, 3] - best[:, 1], 75)) if len(best) else 0.0
+    return Ink(dark, light, contrast, inverse, height, best)
 
 
 def text_height(pixels: Pixels) -> float:
@@ -111,16 +114,17 @@ def _expand(squares: Any, shape: tuple[int, ...]) -> Any:
     return np.repeat(np.repeat(squares, BLOCK, 0), BLOCK, 1)[: shape[0], : shape[1]]
 
 
-def _glyph_heights(mask: Mask) -> Any:
-    """Heights of the connected pieces that have the shape of letters and digits."""
+def glyph_boxes(mask: Mask) -> Ints:
+    """(glyphs, 4): boxes of the connected pieces that have the shape of letters and digits."""
     import numpy as np
 
     from tallow.documents.pictures.runs import boxes_of_runs, groups, runs_of, touching
 
     runs = runs_of(mask)
     if not len(runs.row):
-        return np.zeros(0)
+        return np.zeros((0, 4), np.int64)
     boxes = boxes_of_runs(runs, groups(len(runs.row), touching(runs)))
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     glyphs = (height >= 4) & (width >= 2) & (width <= 2.5 * height) & (height <= 5 * width)
-    return height[glyphs & (height < mask.shape[0] / 2)]
+    found: Ints = boxes[glyphs & (height < mask.shape[0] / 2)]
+    return found

@@ -73,7 +73,7 @@ def _along_rows(axis: _Axis) -> list[Ruling]:
     """The rulings that run along the rows of a page."""
     found: list[Any] = []
     for dark in (True, False):
-        ridge = _ridges(axis, dark)
+        ridge = ridges(axis.levels, axis.em, axis.threshold, dark=dark)
         found += _lines(axis, ridge, dark)
         if dark == axis.text_dark:
             shortest = 2 * axis.shortest
@@ -137,14 +137,17 @@ def _underlines(line: Ruling, ink: Ink, em: float) -> bool:
     return False
 
 
-def _ridges(axis: _Axis, dark: bool) -> Mask:
-    """Pixels darker (or lighter) than those above and below, at one of some distances."""
+def ridges(levels: Levels, em: float, threshold: int, *, dark: bool) -> Mask:
+    """Pixels darker (or lighter) than those above and below, at one of some distances.
+
+    `em` is the height of capitals; lines up to `THICKEST` of it are seen.
+    """
     import numpy as np
 
-    levels = axis.levels if dark else 255 - axis.levels
+    levels = levels if dark else 255 - levels
     height = len(levels)
-    raised = np.minimum(levels, 255 - axis.threshold) + axis.threshold
-    reach = int(min(max(3, round(axis.em * THICKEST) // 2 + 2), 12, max(height - 1, 1)))
+    raised = np.minimum(levels, 255 - threshold) + threshold
+    reach = int(min(max(3, round(em * THICKEST) // 2 + 2), 12, max(height - 1, 1)))
     padded = np.pad(levels, ((reach, reach), (0, 0)), mode="reflect" if height > reach else "edge")
     ridge = np.zeros(levels.shape, bool)
     for k in range(1, reach + 1):
