@@ -25,9 +25,9 @@ say   = @printf '\033[1m· %s\033[0m\n' "$(1)"
 PIP_QUIET = PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_PROGRESS_BAR=off
 CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.c' -o -name '*.cu')
 # Markers of the tests that compare with a large reference; `make oracle` runs them.
-ORACLE_TESTS = needs_torch or needs_formats or needs_llama_cpp
+ORACLE_TESTS = needs_torch or needs_formats or needs_llama_cpp or needs_browser
 
-.PHONY: help demo test oracle oracle-llama build capi runtime lint format types docs bench programs golden families fuzz wheel isas sanitize sanitize-threads lowered qemu nightly time-build clean distclean
+.PHONY: help demo test oracle oracle-llama browser build capi runtime lint format types docs bench programs golden families fuzz wheel isas sanitize sanitize-threads lowered qemu nightly time-build clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -50,6 +50,10 @@ oracle: build $(ORACLE)/.done ## the tests that compare with torch and transform
 oracle-llama: build $(ORACLE)/.llama ## the tests that compare with llama-cpp-python (compiles it: ten minutes)
 	$(call say,llama.cpp oracle tests)
 	@$(OPY) -m pytest -m "needs_llama_cpp" $(ARGS)
+
+browser: build $(ORACLE)/.browser ## the tests of pages in Chromium, with screenshots in build/screenshots (a minute; three with the installation)
+	$(call say,browser tests)
+	@$(OPY) -m pytest -m needs_browser tests/serve $(ARGS)
 
 capi: build ## the C library and its test, from the same objects
 	@tools/build.sh $(PY) $(BUILD)
@@ -174,6 +178,15 @@ $(ORACLE)/.done: $(ORACLE)/.made pyproject.toml tools/requirements.py tools/link
 	$(call say,torch and transformers (large))
 	@$(call install,$(OPY),run all oracle formats)
 	@$(OPY) tools/link.py
+	@touch $@
+
+$(ORACLE)/.browser: $(ORACLE)/.done
+	$(call say,Chromium and its driver)
+	@command -v chromium > /dev/null || { \
+	  root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
+	  $$root apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive $$root apt-get install -qq -y --no-install-recommends chromium > /dev/null; }
+	@$(call install,$(OPY),browser)
 	@touch $@
 
 $(ORACLE)/.golden: $(ORACLE)/.done

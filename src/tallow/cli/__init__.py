@@ -10,8 +10,8 @@ from importlib import import_module
 
 COMMANDS = (
     "chat", "generate", "embed", "rerank", "classify", "detect", "segment", "read", "table", "vad",
-    "speak", "inspect", "convert", "quantize", "export", "imatrix", "diff", "pull", "models",
-    "bench", "profile",
+    "speak", "serve", "inspect", "convert", "quantize", "export", "imatrix", "diff", "pull",
+    "models", "bench", "profile",
 )  # fmt: skip
 """Each is a function of the same name in the module of the same name, in the order of the help."""
 
