@@ -45,7 +45,7 @@ def steps_of(named: Named) -> Steps:
     return Steps(
         orient=named.orient or Upright,
         reader=_reader(named),
-        look=lambda content: None,
+        look=look,
         detect=_whole_page,
         propose=propose,
         propose_exact=propose,
@@ -53,6 +53,17 @@ def steps_of(named: Named) -> Steps:
         assign=assign,
         type_cells=_typing(named.raw),
     )
+
+
+def look(content: PageContent) -> None:
+    """Add the rulings and fills that are drawn in a page's picture."""
+    from tallow.documents.pictures.fills import find_fills
+    from tallow.documents.pictures.rulings import find_rulings
+
+    pixels = content.pixels()
+    rulings = find_rulings(pixels)
+    content.rulings += rulings
+    content.fills += find_fills(pixels, rulings)
 
 
 def _whole_page(content: PageContent) -> list[Region]:

@@ -120,6 +120,10 @@ class TableReader:
         """A document of pages: tables that go on over pages joined, and typed as a whole."""
         listed = list(pages)
         tables = [table for page in listed for table in page.tables]
+        if self.join and len(listed) > 1:
+            from tallow.documents.joining import join
+
+            tables = join(tables, listed, type_cells=self.steps.type_cells)
         for table in tables:  # anew: a joined column has more evidence, one of a journal no dates
             self.steps.type_cells(table)
         return Document(name, listed, tables)
