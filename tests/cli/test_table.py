@@ -91,7 +91,7 @@ def test_the_suffix_says_the_form(run, picture, tmp_path):
 
 def test_many_inputs_one_sheet_a_table(run, picture, tmp_path):
     tiff(tmp_path / "b.tif", [40, 50])
-    code, _, _ = run("table", tmp_path, "-o", tmp_path / "all.xlsx")
+    code, _, _ = run("table", tmp_path, "-o", tmp_path / "all.xlsx", "--no-join")
     assert code == 0
     found = sheets(tmp_path / "all.xlsx")
     assert [*found.values()] == [[["30×20"]], [["40×10"]], [["50×10"]]]
@@ -184,7 +184,7 @@ def test_a_run_that_is_broken_off_is_gone_on_with(ending, spawn_slow, tmp_path):
     path = tiff(tmp_path / "b.tif", [20 + n for n in range(8)])
     out = tmp_path / "b.xlsx"
     code = SLOW.format(tests=str(TESTS), seconds=0.2)
-    command = [sys.executable, "-c", code, "table", str(path), "-o", str(out)]
+    command = [sys.executable, "-c", code, "table", str(path), "-o", str(out), "--no-join"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         for _ in range(4):  # three pages are done then
             while "page" not in process.stderr.readline():
@@ -194,7 +194,7 @@ def test_a_run_that_is_broken_off_is_gone_on_with(ending, spawn_slow, tmp_path):
     assert process.returncode == (130 if ending == signal.SIGINT else -signal.SIGKILL)
     assert ("--resume" in err) == (ending == signal.SIGINT)
     assert not out.exists()
-    exit_code, _, err = spawn_slow("table", path, "-o", out, "--resume")
+    exit_code, _, err = spawn_slow("table", path, "-o", out, "--resume", "--no-join")
     assert exit_code == 0, err
     assert "3 pages are there already" in err
     assert err.count("page\n") == 5
