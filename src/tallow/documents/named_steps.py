@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from tallow.documents.page_reading import Steps
-from tallow.documents.steps import Region, Upright
+from tallow.documents.steps import Region
 from tallow.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
@@ -38,21 +38,35 @@ class Named:
 def steps_of(named: Named) -> Steps:
     """The steps; models are opened when they are first used."""
     from tallow.documents.cells.assign import assign
-    from tallow.documents.structures import slanet
+    from tallow.documents.pictures.upright import orient
     from tallow.documents.structures.select import select
 
-    propose = [slanet.propose_plus, slanet.propose_english]
     return Steps(
-        orient=named.orient or Upright,
+        orient=named.orient or orient,
         reader=_reader(named),
         look=look,
         detect=_whole_page,
-        propose=propose,
-        propose_exact=propose,
+        propose=_proposals(named),
+        propose_exact=_exact_proposals(),
         select=named.select or select,
         assign=assign,
         type_cells=_typing(named.raw),
     )
+
+
+def _exact_proposals() -> list[Propose]:
+    from tallow.documents.structures import aligned, ruled
+
+    return [ruled.propose, aligned.propose]
+
+
+def _proposals(named: Named) -> list[Propose]:
+    from tallow.documents.structures import cycle_center_net, lore, slanet
+
+    if named.structure is not None and not isinstance(named.structure, str):
+        return [named.structure]
+    fast = [*_exact_proposals(), slanet.propose]
+    return fast if named.models == "fast" else [*fast, cycle_center_net.propose, lore.propose]
 
 
 def look(content: PageContent) -> None:
