@@ -100,6 +100,9 @@ COLUMNS = {
     "ratios": ("", texts("1:10", "1:20", "1:40")),
     "titres": ("", texts("1:10", "1:80", "1:160")),
     "odds": ("", texts("1:2", "3:4")),
+    # Kinds mixed in one column, as in forms.
+    "a form": ("", [("Name", TEXT), ("12.480,16", 12480.16), ("1,234.5", 1234.5), ("95%", 0.95), ("$5.00", 5.0), ("007", TEXT), ("3/4", TEXT), ("n/a", TEXT), ("31/12/13", TEXT), ("5429644", 5429644), ("7B", TEXT), ("5 kg", TEXT)]),
+    "dates and texts": ("", [("2014-03-01", date(2014, 3, 1)), ("2014-03-02", date(2014, 3, 2)), ("unknown", TEXT)]),
     # What is no number.
     "leading zeros": ("", texts("007", "012", "099")),
     "zip codes": ("", texts("02134", "10001", "94103")),

@@ -23,7 +23,7 @@ from tallow.documents.values.numbers import Number, format_of, parse, value_of
 
 # Of the cells that say something, how many make a column one of dates, or one of numbers, in which
 # signs and marks are read that alone would say too little; and one of nothing but numbers.
-_OF_DATES, _OF_NUMBERS, _PLAINLY = 0.8, 0.6, 0.8
+_OF_DATES, _OF_CLEAR_DATES, _OF_NUMBERS, _PLAINLY = 0.8, 0.6, 0.6, 0.8
 _FEW: Final = 3
 
 
@@ -91,9 +91,10 @@ def _share(fitting: int, column: Column, may_head: bool) -> float:
 
 def _as_dates(column: Column, order: dates.Order, may_head: bool) -> ColumnType | None:
     items = [item for item in column.told if item.dated]
-    if not items or _share(len(items), column, may_head) < _OF_DATES:
-        return None
     found = [item.dated for item in items if item.dated]
+    least = _OF_CLEAR_DATES if all(each.clear for each in found) else _OF_DATES
+    if not items or _share(len(items), column, may_head) < least:
+        return None
     if len(items) == 1 and not found[0].clear:
         return None
     own, conflict = dates.order_of(found)

@@ -134,7 +134,14 @@ def _named(mark: str) -> str:
 
 
 def reading_with(number: Number, mark: DecimalMark) -> Reading | None:
-    """The reading that a decimal mark leaves; None where it leaves none, or two."""
+    """The reading that a decimal mark leaves; None where it leaves none, or two.
+
+    12.480,16 and $5.00 have one whatever the others of their column are.
+    """
+    first = number.readings[0]
+    sure = first.group in (".", ",") or (number.currency and len(first.fraction) == 2)
+    if not number.ambiguous and first.decimal in (".", ",") and sure:
+        return first
     fitting = [each for each in number.readings if mark_of(each) in ("", mark)]
     if number.ambiguous and not mark:
         return None
@@ -161,7 +168,10 @@ def _doubt_parentheses(items: list[Item], first_texts: dict[int, str], column: C
     beneath = [item for item in inside if item.cell.row in above]
     unlabelled = all(not first_texts.get(item.cell.row, "") for item in inside)
     reason = ""
-    if not plain and not any(_is_accounting(item) for item in inside):
+    share = [i for i in inside if i.marked and i.marked.number.percent]
+    if share and not any(item.marked and item.marked.number.percent for item in plain):
+        reason = "a share in parentheses is beside what it is a share of, and not negative"
+    elif not plain and not any(_is_accounting(item) for item in inside):
         reason = "every cell is in parentheses, which are no minus then"
     elif column.index > 0 and unlabelled and len(beneath) == len(inside) and len(inside) > 1:
         reason = "it stands in parentheses beneath a number in a row without a name, as errors do"
