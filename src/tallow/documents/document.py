@@ -233,8 +233,9 @@ class Document:
 
 def as_dict(value: Any) -> Any:
     """A document or a part of it as JSON's types."""
-    if is_dataclass(type(value)):
-        return {name: as_dict(getattr(value, name)) for name in field_names(value)}
+    names = _names_of(type(value))
+    if names:
+        return {name: as_dict(getattr(value, name)) for name in names}
     if isinstance(value, list | tuple):
         return [as_dict(each) for each in value]
     if isinstance(value, dict):
@@ -242,3 +243,13 @@ def as_dict(value: Any) -> Any:
     if isinstance(value, date | datetime | time):
         return value.isoformat()
     return value.item() if hasattr(value, "item") else value  # numpy's numbers
+
+
+def _names_of(cls: type) -> tuple[str, ...]:
+    """The fields of a dataclass; none of another class. Asked of every cell, so they are kept."""
+    if cls not in _known_names:
+        _known_names[cls] = field_names(cls) if is_dataclass(cls) else ()
+    return _known_names[cls]
+
+
+_known_names: dict[type, tuple[str, ...]] = {}

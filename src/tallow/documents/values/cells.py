@@ -51,7 +51,8 @@ def type_cells(table: Table, *, empty_missing: bool = False) -> None:
         for item in column.items:
             if item.missing and empty_missing:
                 item.cell.value = None
-            if decision.kind in _NUMERIC and item.missing and not item.cell.align:
+            beside = decision.kind in _NUMERIC or not column.told
+            if beside and item.missing and not item.cell.align:
                 item.cell.align = "right"
 
 

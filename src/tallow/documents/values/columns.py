@@ -46,16 +46,15 @@ class Item:
 
 @dataclass
 class Column:
-    """A column of the body: its header's text and its cells that are not empty."""
+    """A column of the body: its header's text and its cells that are not empty.
+
+    `told` are the items that are no dash or another sign of nothing.
+    """
 
     index: int
     header: str
     items: list[Item] = field(default_factory=list)
-
-    @property
-    def told(self) -> list[Item]:
-        """The items that are no dash or another sign of nothing."""
-        return [item for item in self.items if not item.missing]
+    told: list[Item] = field(default_factory=list)
 
     def numbers(self) -> list[Item]:
         """The items that have the form of a number."""
@@ -68,7 +67,10 @@ def columns_of(table: Table) -> list[Column]:
     for cell in sorted(table.cells, key=lambda cell: (cell.row, cell.column)):
         body = cell.header in ("", "row") and (cell.row >= table.header_rows)
         if body and cell.text.strip() and 0 <= cell.column < table.columns:
-            columns[cell.column].items.append(_item(cell))
+            item = _item(cell)
+            columns[cell.column].items.append(item)
+            if not item.missing:
+                columns[cell.column].told.append(item)
     return columns
 
 

@@ -17,6 +17,7 @@ MOST_COLUMNS: Final = 16_384
 MOST_TEXT: Final = 32_767  # in UTF-16 units
 MOST_NAME: Final = 31
 NARROWEST, WIDEST = 5.0, 60.0  # of columns, in widths of a digit
+_LONG_HEAD: Final = 12.0  # what is longer of a header is wrapped
 
 _NOT_IN_NAMES: Final = re.compile(r"[\[\]:*?/\\\x00-\x1f]")
 
@@ -93,8 +94,14 @@ def column_widths(table: Table) -> list[float]:
     widths = [NARROWEST] * table.columns
     for cell in sorted(table.cells, key=lambda cell: cell.column_span):
         lines = cell.text.split("\n")
-        # A bold digit of Calibri is about a tenth wider; two digits are the cell's own margin.
-        wanted = max(map(text_width, lines)) * (1.1 if cell.header or cell.bold else 1.0) + 2
+        width = max(map(text_width, lines))
+        if cell.header == "column" and cell.column_span == 1:  # long ones stand in three lines
+            longest = max(map(text_width, cell.text.split()), default=0.0)
+            width = max(min(width, _LONG_HEAD), longest, width / 3)
+        # A bold digit of Calibri is about a tenth wider; two digits are the cell's own margin,
+        # another is how far numbers stand off its edge.
+        wanted = width * (1.1 if cell.header or cell.bold else 1.0) + 2
+        wanted += cell.align == "right"
         columns = range(cell.column, min(cell.right, table.columns))
         limit = WIDEST if len(columns) == 1 else WIDEST / 2 * len(columns)
         missing = min(wanted, limit) - sum(widths[column] for column in columns)
