@@ -1,0 +1,158 @@
+"""Where the tables of a page are: rulings, a layout model and white space, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import median
+
+from tallow.documents.content import PageContent
+from tallow.documents.detection.aligned import aligned_regions
+from tallow.documents.detection.ruled import ruled_regions
+from tallow.documents.detection.text_lines import TextLine, lines_within, text_lines
+from tallow.documents.detection.whole import whole_picture
+from tallow.documents.geometry import Box, area, center, overlap, share_inside, union
+from tallow.documents.steps import Region
+from tallow.documents.turning import main_turn, turned, turned_box
+from tallow.lazy_dataclasses import replace
+
+LEAST_LAYOUT = 0.5
+"""Score of a table that the layout model sees, where nothing else speaks for it."""
+MOST_OF_TABLE = 0.7
+"""A grid as high as this share of what others call the table is all of it."""
+
+FindTables = Callable[[PageContent], Sequence[Region]]
+"""A model that looks at a page's picture; its regions are in units of the page."""
+
+
+def detect(content: PageContent) -> list[Region]:
+    """The tables of a page, in order of reading; none where it has none.
+
+    A picture that is filled by one table gives all of it.
+    """
+    return detect_with(content, layout_tables)
+
+
+def detect_without_models(content: PageContent) -> list[Region]:
+    """As `detect`, by what is drawn and by white space alone."""
+    return detect_with(content, lambda content: [])
+
+
+def layout_tables(content: PageContent) -> list[Region]:
+    """The tables that the layout model sees in the page's picture."""
+    from tallow.documents.detection.layout import layout_of
+
+    k = content.scale
+    regions = []
+    for part in layout_of(content.pixels()):
+        if part.label == "table" and part.score >= LEAST_LAYOUT:
+            left, top, right, bottom = (value / k for value in part.box)
+            regions.append(Region((left, top, right, bottom), part.score, source="layout"))
+    return regions
+
+
+def detect_with(content: PageContent, find: FindTables) -> list[Region]:
+    """`detect` with a model of one's own beside the evidence of the page."""
+    turn = -main_turn(content.words) % 360
+    upright = turned(content, turn)
+    lines = text_lines(upright.words)
+    drawn = ruled_regions(upright, lines)
+    seen = [region for region in find(upright) if lines_within(lines, region.box)]
+    spaced = aligned_regions(lines)
+    regions = merged(drawn, seen, spaced, lines)
+    if content.source == "picture":
+        regions = whole_picture(upright, lines, regions)
+    regions = [_around_words(region, lines) for region in regions]
+    if turn:
+        size = upright.width, upright.height
+        regions = [
+            replace(region, box=turned_box(region.box, -turn % 360, *size)) for region in regions
+        ]
+    return regions
+
+
+def merged(
+    drawn: Sequence[Region], seen: Sequence[Region], spaced: Sequence[Region],
+    lines: Sequence[TextLine],
+) -> list[Region]:  # fmt: skip
+    """One region for each table of what rulings, a model and white space give."""
+    groups: list[list[Region]] = []
+    for region in [*drawn, *seen, *spaced]:
+        near = [group for group in groups if any(_same(region, other) for other in group)]
+        if region.source == "alignment" and len(near) > 1:
+            continue  # white space goes on from one table to the next
+        groups = [group for group in groups if group not in near]
+        groups.append([region, *(each for group in near for each in group)])
+    found = [region for group in groups for region in _tables(group, lines)]
+    return sorted(found, key=lambda region: (region.box[1], region.box[0]))
+
+
+def _same(a: Region, b: Region) -> bool:
+    """Whether two regions are of the same table, or of tables that one of them holds."""
+    small, large = sorted((a.box, b.box), key=area)
+    return share_inside(small, large) > 0.5
+
+
+def _tables(group: Sequence[Region], lines: Sequence[TextLine]) -> list[Region]:
+    """The tables of regions that overlap: more than one where captions stand between grids."""
+    grids = sorted((each for each in group if each.source == "grid"), key=lambda r: r.box[1])
+    score = max(region.score for region in group)
+    score = 1 - (1 - score) * 0.5 ** (len({region.source for region in group}) - 1)
+    source = "+".join(sorted({region.source for region in group}))
+    if not grids:
+        sure = [each for each in group if each.source != "alignment"] or list(group)
+        return [Region(union(each.box for each in sure), score, source=source)]
+    clusters = [[grids[0].box]]
+    for grid in grids[1:]:
+        if _divided(union(clusters[-1]), grid.box, lines):
+            clusters.append([grid.box])
+        else:
+            clusters[-1].append(grid.box)
+    found = []
+    for cluster in clusters:
+        box = _with_sides(union(cluster), group, lines, alone=len(clusters) == 1)
+        found.append(Region(box, score, source=source))
+    return found
+
+
+def _divided(above: Box, below: Box, lines: Sequence[TextLine]) -> bool:
+    """Whether text of one piece, as a caption or a paragraph, stands between two grids."""
+    if overlap((above[0], above[2]), (below[0], below[2])) <= 0:
+        return True
+    gap = (min(above[0], below[0]), above[3], max(above[2], below[2]), below[1])
+    between = lines_within(lines, gap)
+    height = median(line.height for line in lines) if lines else 1.0
+    if not between:
+        return below[1] - above[3] > 3 * height
+    return any(len(line.pieces) == 1 for line in between)
+
+
+def _with_sides(
+    box: Box, group: Sequence[Region], lines: Sequence[TextLine], *, alone: bool
+) -> Box:
+    """A grid's box with the columns beside it, and the rows over it where they are most of it."""
+    others = [
+        each.box for each in group if each.source != "grid" and share_inside(box, each.box) > 0.5
+    ]
+    if not others:
+        return box
+    seen = union([box, *(each.box for each in group if each.source in ("layout", "rules"))])
+    if alone and box[3] - box[1] < MOST_OF_TABLE * (seen[3] - seen[1]):
+        return seen
+    whole = union([box, *others])
+    left, right = box[0], box[2]
+    rows = lines_within(lines, (whole[0], box[1], whole[2], box[3]))
+    outside = [
+        [word.box for word in line.words if not box[0] <= center(word.box)[0] <= box[2]]
+        for line in rows
+    ]
+    beside = [each for each in outside if each]
+    if len(beside) >= max(2, 0.4 * len(rows)):
+        edges = union(edge for boxes in beside for edge in boxes)
+        left, right = min(left, edges[0]), max(right, edges[2])
+    return left, box[1], right, box[3]
+
+
+def _around_words(region: Region, lines: Sequence[TextLine]) -> Region:
+    """A region that cuts no word which has its middle in it."""
+    inside = [word.box for line in lines_within(lines, region.box) for word in line.words]
+    return replace(region, box=union([region.box, *inside])) if inside else region
