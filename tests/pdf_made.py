@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+
 FONTS = {"F": "Helvetica", "B": "Helvetica-Bold", "I": "Helvetica-Oblique"}
+PADDING = bytes.fromhex("28BF4E5E4E758A4164004E56FFFA01082E2E00B6D0683E802F0CA9FE6453697A")
 
 
 def text(x: float, y: float, words: str, size: float = 10, font: str = "F") -> str:
@@ -79,3 +82,32 @@ def written(objects: list[bytes]) -> bytes:
     head = b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
     trailer = b"trailer << /Size %d /Root 1 0 R >>\n" % (len(objects) + 1)
     return out + head + table + trailer + b"startxref\n%d\n%%%%EOF\n" % len(out)
+
+
+def rc4(key: bytes, data: bytes) -> bytes:
+    state, j = list(range(256)), 0
+    for i in range(256):
+        j = (j + state[i] + key[i % len(key)]) % 256
+        state[i], state[j] = state[j], state[i]
+    out, i, j = bytearray(), 0, 0
+    for byte in data:
+        i = (i + 1) % 256
+        j = (j + state[i]) % 256
+        state[i], state[j] = state[j], state[i]
+        out.append(byte ^ state[(state[i] + state[j]) % 256])
+    return bytes(out)
+
+
+def encrypted(password: str) -> bytes:
+    """An empty page under the standard security handler, revision 2 (ISO 32000-1, 7.6.3)."""
+    padded = (password.encode() + PADDING)[:32]
+    owner = rc4(hashlib.md5(padded).digest()[:5], padded)
+    key = hashlib.md5(padded + owner + (-4).to_bytes(4, "little", signed=True) + b"id").digest()[:5]
+    user = rc4(key, PADDING)
+    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] >>"
+    pages = b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>"
+    file = written([b"<< /Type /Catalog /Pages 2 0 R >>", pages, page])
+    entry = f"/Filter /Standard /V 1 /R 2 /P -4 /O <{owner.hex()}> /U <{user.hex()}>"
+    return file.replace(
+        b"/Root 1 0 R", f"/Root 1 0 R /Encrypt << {entry} >> /ID [<6964> <6964>]".encode()
+    )

@@ -18,13 +18,13 @@ from tallow.serve.table import Limits, make_app
 BOUNDARY = "----tallow-boundary"
 
 
-def picture(form="PNG", size=(420, 260), frames=1, **options):
-    """A picture of the table that the fake reader finds, as bytes of a file."""
+def picture(form="PNG", size=(420, 260), frames=1, texts=TEXTS, **options):
+    """A picture of a ruled table, by default that which the fake reader finds: bytes of a file."""
     made = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(made)
     font = ImageFont.load_default(size=18)
-    w, h = (size[0] - 40) / 3, (size[1] - 40) / 3
-    for r, row in enumerate(TEXTS):
+    w, h = (size[0] - 40) / len(texts[0]), (size[1] - 40) / len(texts)
+    for r, row in enumerate(texts):
         for c, text in enumerate(row):
             box = (20 + c * w, 20 + r * h, 20 + (c + 1) * w, 20 + (r + 1) * h)
             draw.rectangle(box, outline="black")

@@ -10,7 +10,7 @@ from tallow.documents.inputs import open_input, selected
 from tallow.documents.steps import Progress
 from tallow.errors import TallowError
 
-TEXTS = [["Name", "2023", "2024"], ["Äpfel", "1,234", "(12)"], ["=cmd|x", "0049", "–7.5%"]]
+TEXTS = [["Name", "2023", "2024"], ["Apples", "1,234", "(12)"], ["=cmd|x", "0049", "-7.5%"]]
 
 
 def table_of(texts, number, width, height, *, left=20.0, top=20.0):

@@ -12,6 +12,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from pdf_made import encrypted
 from serve_client import eventually, picture, served
 
 pytestmark = pytest.mark.needs_browser
@@ -106,7 +107,7 @@ def violations(page):
 def test_upload_edit_and_download(page):
     upload(page, ("report.png", picture()))
     assert page.text_content("#said") == "Done: one table."
-    assert texts(page)[1] == ["Äpfel", "1,234", "(12)"]
+    assert texts(page)[1] == ["Apples", "1,234", "(12)"]
     cell(page, 4).click()
     assert current(page) == "B2"
     page.keyboard.type("4711.5")
@@ -114,7 +115,7 @@ def test_upload_edit_and_download(page):
     assert current(page) == "B3"
     page.keyboard.press("Shift+ArrowRight")
     page.click("[data-do=merge]")
-    assert texts(page)[2] == ["=cmd|x", "0049 –7.5%"]
+    assert texts(page)[2] == ["=cmd|x", "0049 -7.5%"]
     saved(page)
     with page.expect_download() as waiting:
         page.click("[data-form=xlsx]")
@@ -183,9 +184,14 @@ def test_keys(page):
 def test_the_toolbar(page):
     upload(page, ("a.png", picture()))
     cell(page, 0).click()
-    cell(page, 4).click(modifiers=["Shift"])
+    page.click("[data-do=reach]")
+    cell(page, 4).click()
     page.click("[data-do=merge]")
-    assert texts(page) == [["Name 2023 Äpfel 1,234", "2024"], ["(12)"], ["=cmd|x", "0049", "–7.5%"]]
+    assert texts(page) == [
+        ["Name 2023 Apples 1,234", "2024"],
+        ["(12)"],
+        ["=cmd|x", "0049", "-7.5%"],
+    ]
     page.click("[data-do=split]")
     assert texts(page)[1] == ["", "", "(12)"]
     page.click("[data-do=addRow]")
@@ -206,9 +212,26 @@ def test_the_toolbar(page):
     for _ in range(9):
         if page.locator("[data-do=undo]").is_enabled():
             page.click("[data-do=undo]")
-    assert texts(page)[1] == ["Äpfel", "1,234", "(12)"]
+    assert texts(page)[1] == ["Apples", "1,234", "(12)"]
     assert page.locator("[data-do=undo]").is_disabled()
     saved(page)
+
+
+def test_a_dragged_selection_is_copied(page):
+    upload(page, ("a.png", picture()))
+    cell(page, 3).hover()
+    page.mouse.down()
+    cell(page, 7).hover()
+    page.mouse.up()
+    copied = page.evaluate(
+        """() => {
+          const data = new DataTransfer();
+          document.activeElement.dispatchEvent(
+            new ClipboardEvent("copy", {clipboardData: data, bubbles: true, cancelable: true}));
+          return data.getData("text/plain");
+        }"""
+    )
+    assert copied == "Apples\t1,234\n=cmd|x\t0049"
 
 
 def test_cells_and_boxes_belong_together(page):
@@ -248,6 +271,21 @@ def test_errors_are_told(page, client):
     upload(page, ("large.png", bytes(3_000_001)), done=False)
     assert page.text_content("#alert").startswith("Too large: 3 MB")
     assert page.locator("#alert").is_visible()
+
+
+def test_a_password_is_asked_for(page):
+    upload(page, ("secret blank.pdf", encrypted("open sesame")), done=False)
+    page.wait_for_selector("form.password")
+    assert page.text_content("#said") == "secret blank.pdf needs its password."
+    assert page.evaluate("document.activeElement.type") == "password"
+    page.keyboard.type("guess")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=That was not the password.")
+    page.screenshot(path=SHOTS / "password.png")
+    assert not violations(page)
+    page.fill("form.password input", "open sesame")
+    page.click("form.password button")
+    page.wait_for_selector("text=no table found")
 
 
 def test_reload_keeps_the_job_and_its_edits(page):

@@ -10,9 +10,13 @@ import openpyxl
 import pytest
 from PIL import Image
 
+from pdf_made import encrypted
 from serve_client import picture
-from serve_readers import TEXTS
+from serve_readers import TEXTS, table_of
+from tallow.documents.document import Page
+from tallow.lazy_dataclasses import replace
 from tallow.serve.table.options import Options, read_options
+from tallow.serve.table.tables import table_dict
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +239,41 @@ def test_control_characters_do_not_reach_spreadsheets(shared):
     assert put(table).json["cells"][4]["text"] == "a[31mb\nc"
     book = openpyxl.load_workbook(io.BytesIO(shared.get(f"/api/jobs/{id}/download.xlsx").body))
     assert book.active["B2"].value == "a[31mb\nc"
+
+
+def test_an_encrypted_pdf_asks_for_its_password(shared):
+    job = shared.finished(("secret.pdf", encrypted("open sesame")), ("a.png", picture()))
+    states = [file["state"] for file in job["files"]]
+    assert (job["state"], states) == ("done", ["password", "done"])
+    path = f"/api/jobs/{job['id']}/files/0/password"
+    for wrong in ({}, {"password": ""}, {"password": 5}, {"password": "x" * 201}, []):
+        assert shared.ask("POST", path, wrong).status == 400
+    assert shared.ask("POST", path, {"password": "sesame"}).status == 200
+    shared.events(job["id"])
+    [locked, read] = shared.get(f"/api/jobs/{job['id']}").json["files"]
+    assert (locked["state"], "wrong" in locked["error"]) == ("password", True)
+    assert len(read["tables"]) == 1  # what was read stays
+    assert shared.ask("POST", path, {"password": "open sesame"}).status == 200
+    shared.events(job["id"])
+    [opened, _] = shared.get(f"/api/jobs/{job['id']}").json["files"]
+    assert (opened["state"], len(opened["pages"])) == ("done", 1)
+    assert shared.ask("POST", path, {"password": "again"}).status == 409
+    for left in shared.folder.rglob("*"):
+        assert left.is_dir() or b"sesame" not in left.read_bytes()
+
+
+def test_rows_of_joined_tables_know_their_page():
+    parts = [table_of(TEXTS * 4, number, 400, 600) for number in (1, 2, 3)]
+    cells = [
+        replace(cell, row=cell.row + part * 12)
+        for part, each in enumerate(parts)
+        for cell in each.cells
+    ]
+    joined = replace(parts[0], rows=36, cells=cells, pages=(1, 2, 3))
+    made = table_dict(joined, [Page(number, 400, 600) for number in (1, 2, 3)])
+    assert [cell["page"] for cell in made["cells"][::3]] == [1] * 12 + [2] * 12 + [3] * 12
+    made = table_dict(joined)
+    assert [cell["page"] for cell in made["cells"][::3]] == [1] * 12 + [2] * 12 + [3] * 12
 
 
 def test_csv_of_several_tables(shared):

@@ -1,46 +1,14 @@
 """Hostile and encrypted PDFs: each is refused in a sentence or read, in a process of its own."""
 
-import hashlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from pdf_made import line, pdf, text, written
+from pdf_made import encrypted, line, pdf, text, written
 from tallow.documents.pdf import PdfFile
 from tallow.errors import FormatError
-
-PADDING = bytes.fromhex("28BF4E5E4E758A4164004E56FFFA01082E2E00B6D0683E802F0CA9FE6453697A")
-
-
-def rc4(key: bytes, data: bytes) -> bytes:
-    state, j = list(range(256)), 0
-    for i in range(256):
-        j = (j + state[i] + key[i % len(key)]) % 256
-        state[i], state[j] = state[j], state[i]
-    out, i, j = bytearray(), 0, 0
-    for byte in data:
-        i = (i + 1) % 256
-        j = (j + state[i]) % 256
-        state[i], state[j] = state[j], state[i]
-        out.append(byte ^ state[(state[i] + state[j]) % 256])
-    return bytes(out)
-
-
-def encrypted(password: str) -> bytes:
-    """An empty page under the standard security handler, revision 2 (ISO 32000-1, 7.6.3)."""
-    padded = (password.encode() + PADDING)[:32]
-    owner = rc4(hashlib.md5(padded).digest()[:5], padded)
-    key = hashlib.md5(padded + owner + (-4).to_bytes(4, "little", signed=True) + b"id").digest()[:5]
-    user = rc4(key, PADDING)
-    page = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] >>"
-    pages = b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>"
-    file = written([b"<< /Type /Catalog /Pages 2 0 R >>", pages, page])
-    entry = f"/Filter /Standard /V 1 /R 2 /P -4 /O <{owner.hex()}> /U <{user.hex()}>"
-    return file.replace(
-        b"/Root 1 0 R", f"/Root 1 0 R /Encrypt << {entry} >> /ID [<6964> <6964>]".encode()
-    )
 
 
 def test_an_encrypted_file_needs_its_password():

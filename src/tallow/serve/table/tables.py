@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tallow.documents.document import Cell, ColumnType, Document, Page, Table, as_dict
@@ -11,6 +11,7 @@ from tallow.documents.geometry import Box
 from tallow.serve.table.refusals import RefusalError
 
 _TEXT_LENGTH = 32_767  # Excel's limit of a cell
+_NEXT_PAGE = 0.15  # of a page's height: so much higher does a table go on at least
 _HEADERS = ("", "column", "row", "section")
 _ALIGNS = ("", "left", "center", "right")
 
@@ -31,11 +32,8 @@ def table_dict(table: Table, pages: Sequence[Page] = ()) -> dict[str, Any]:
             {"kind": each.kind, "reasons": list(each.reasons)} for each in table.column_types
         ],
     }
-    places = _page_of_boxes(table, pages)
-    made["cells"] = [
-        _cell_dict(cell, places.get(cell.box, table.page) if cell.box else table.page)
-        for cell in table.cells
-    ]
+    of_rows = _page_of_rows(table, {page.number: page.height for page in pages})
+    made["cells"] = [_cell_dict(cell, of_rows[cell.row]) for cell in table.cells]
     return made
 
 
@@ -47,18 +45,26 @@ def _cell_dict(cell: Cell, page: int) -> dict[str, Any]:
     return {name: as_dict(getattr(cell, name)) for name in names} | {"page": page}
 
 
-def _page_of_boxes(table: Table, pages: Sequence[Page]) -> dict[Box, int]:
-    """Where the boxes of a table's cells stand, for tables that go on over pages."""
-    if len(table.pages) < 2:
-        return {}
-    parts = ((page.number, part) for page in pages for part in page.tables)
-    return {
-        cell.box: number
-        for number, part in parts
-        if number in table.pages
-        for cell in part.cells
-        if cell.box
-    }
+def _page_of_rows(table: Table, heights: Mapping[int, float]) -> list[int]:
+    """The page that each row stands on, for tables that go on over pages.
+
+    A table ends in the lower part of a page and goes on in the upper part of the next: a row that
+    stands much higher than the one before it begins a page.
+    """
+    pages = list(table.pages or (table.page,))
+    tops = [math.inf] * table.rows
+    for cell in table.cells:
+        if cell.box:
+            tops[cell.row] = min(tops[cell.row], cell.box[1])
+    found, place, before = [], 0, -math.inf
+    for top in tops:
+        least = _NEXT_PAGE * heights.get(pages[place], 0.0)
+        if math.isfinite(top):
+            if place + 1 < len(pages) and top < before - max(least, 1.0):
+                place += 1
+            before = top
+        found.append(pages[place])
+    return found
 
 
 def checked_table(given: Any, cells: int, *, read: bool = False) -> dict[str, Any]:

@@ -23,6 +23,7 @@ export class Editor {
   constructor({ changed, selected, say }) {
     Object.assign(this, { changed, selected, say });
     this.table = null;
+    this.reaching = false;
     this.holder = by("holder");
     this.holder.addEventListener("keydown", (event) => this.key(event));
     this.holder.addEventListener("mousedown", (event) => this.pointer(event));
@@ -99,6 +100,13 @@ export class Editor {
     if (!this.future.length) return;
     this.past.push(this.table);
     this.become(this.future.pop(), "Done again.");
+  }
+
+  // The next click reaches from the current cell, for who has no Shift key.
+  reach(on = !this.reaching) {
+    this.reaching = on;
+    document.querySelector("[data-do=reach]").setAttribute("aria-pressed", String(on));
+    if (on) this.say("Choose the other end of the selection.");
   }
 
   merge() { this.from = { row: this.range.top, column: this.range.left }; this.apply(grid.merge(this.table, this.range), "Merged."); }
@@ -220,10 +228,11 @@ export class Editor {
     by("meaning").textContent = meaning(cell);
   }
 
-  pointer(event, extend = event.shiftKey) {
+  pointer(event, extend = event.shiftKey || this.reaching) {
     const place = event.target.closest("td[role=gridcell]");
     if (!place || this.input || event.button !== 0) return;
     event.preventDefault();
+    this.reach(false);
     if (extend) this.select(place.cell, this.from, true);
     else this.select(place.cell, place.cell, true);
   }

@@ -51,6 +51,7 @@ export class FileList {
     if (["upload", "waiting", "reading"].includes(file.state)) {
       const bar = element("progress", "");
       bar.max = 1;
+      bar.value = 0;
       bar.setAttribute("aria-label", `Progress of ${file.name}`);
       row.append(bar);
     }

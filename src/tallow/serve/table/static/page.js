@@ -177,6 +177,7 @@ function openTable(file, number) {
   by("tables").value = `${file}/${number}`;
   for (const id of ["tools", "holder", "detail"]) by(id).hidden = !table;
   document.querySelector(".help").hidden = !table;
+  by("none").hidden = Boolean(table);
   showPage(table ? table.page : found.pages[0]?.number, table);
   if (table) editor.open(table);
   else by("saved").textContent = "";
