@@ -80,7 +80,9 @@ def _continued(
     title = table.title.strip()
     if title and _plain(title) != _plain(before.table.title) and not _CONTINUED.search(title):
         return None
-    scales = [sizes[each.page].width if each.page in sizes else 1.0 for each in (last, table)]
+    scales = [
+        (sizes[each.page].width if each.page in sizes else 0) or 1.0 for each in (last, table)
+    ]
     columns = _columns_of_both(before.table, last, table, scales)
     if columns is None:
         return None

@@ -17,8 +17,9 @@ from tallow.documents.values.columns import (
     majority,
     votes,
 )
-from tallow.documents.values.decisions import column_mark, doubts, name_reason, reading_with
+from tallow.documents.values.decisions import column_mark, doubts, reading_with
 from tallow.documents.values.marks import Marked
+from tallow.documents.values.names import name_reason
 from tallow.documents.values.numbers import Number, format_of, parse, value_of
 
 # Of the cells that say something, how many make a column one of dates, or one of numbers, in which

@@ -4,71 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from typing import Final
 
 from tallow.documents.values.columns import Column, DecimalMark, Item, majority, mark_of, votes
 from tallow.documents.values.numbers import (
     THREE_DECIMALS,
     Number,
     Reading,
-    same_marks,
 )
-
-# Columns whose digits name something and are not counted with.
-_NAMES: Final = re.compile(
-    r"(?i)\b(?:tele?phones?|phones?|tel|fax|mobile|cell ?phone|zip|zip ?code|post(?:al)? ?codes?"
-    r"|plz|postleitzahl|iban|isbn|issn|ean|upc|gtin|barcodes?|ssn|imei|sku|versions?|account n\w+"
-    r"|kontonummer|t[ée]l[ée]phone|telefon\w*|tel[ée]fono|c[óo]digo postal|code postal)\b"
-    r"|电话|手机|邮编|電話|郵便番号|身份证|条码|전화"
-)
-_CODE: Final = re.compile(r"[A-Za-z]{1,6}[-_./ ]?\d[\w./-]*|\d+[-_./]?[A-Za-z]{1,3}\d*")
-_VERSION: Final = re.compile(r"v?\d+(?:\.\d+){2,}", re.I)
-_LEADING_ZERO: Final = re.compile(r"0\d+")
-
-
-def name_reason(column: Column) -> str:
-    """Why all digits of a column are a name's (a code, a telephone's); empty where they are not."""
-    texts = [item.text for item in column.told]
-    if found := _NAMES.search(column.header):
-        return f"its header says {found[0]!r}, whose digits name something"
-    whole = [text for text in texts if text.isdigit()]
-    led = [text for text in whole if _LEADING_ZERO.fullmatch(text)]
-    if led and len({len(text) for text in whole}) == 1:
-        return f"its whole numbers are of one length, and {led[0]!r} begins with a zero"
-    versions = [t for t in texts if _VERSION.fullmatch(t) and not _is_number_text(column, t)]
-    if versions and sum(bool(re.fullmatch(r"v?[\d.]+", text)) for text in texts) == len(texts):
-        return f"{versions[0]!r} is a version, and the others have its form"
-    if outline := _outline(texts):
-        return f"{outline} follows as sections are numbered"
-    unread = [i.text for i in column.told if not i.marked or i.marked.number.exponent]
-    codes = [text for text in unread if _CODE.fullmatch(text)]
-    if 2 * len(codes) >= len(texts) and len(codes) > 1 and not _is_measured(codes):
-        return f"{len(codes)} of {len(texts)} cells are codes as {codes[0]!r}"
-    same = [text for text in texts if re.fullmatch(r"\d{2,4}(?: \d{2,4})+", same_marks(text))]
-    if len(same) > 1 and len(same) == len(texts):
-        digits = {len(re.sub(r"\D", "", text)) for text in same}
-        if len(digits) == 1 and digits <= {9, 10, 11, 12}:
-            return f"every cell has {digits.pop()} digits in groups, as telephone numbers have"
-    return ""
-
-
-def _is_number_text(column: Column, text: str) -> bool:
-    return any(item.text == text and item.marked for item in column.told)
-
-
-def _is_measured(codes: Sequence[str]) -> bool:
-    """Whether codes are quantities: digits with one unit, as 5kg and 25g."""
-    return len({re.sub(r"[\d.]", "", code) for code in codes}) == 1 and codes[0][0].isdigit()
-
-
-def _outline(texts: list[str]) -> str:
-    """The place where 1.9 is followed by 1.10, which no number's order is; empty: nowhere."""
-    for at in range(2, len(texts)):
-        stem, mark, last = texts[at].rpartition(".")
-        if mark and last == "10" and texts[at - 2 : at] == [f"{stem}.8", f"{stem}.9"]:
-            return f"{texts[at]!r} behind {texts[at - 1]!r}"
-    return ""
 
 
 def column_mark(
@@ -77,6 +19,12 @@ def column_mark(
     """The decimal mark of a column, and the sentence that says what shows it."""
     found = votes(column.told)
     own = majority(found)
+    if own and of_table and own != of_table:
+        text = found[own][0]
+        return (
+            of_table,
+            f"the decimal mark is {_named(of_table)} in the other columns, not as {text!r}",
+        )
     if own:
         return own, f"the decimal mark is {_named(own)}, as {found[own][0]!r} shows"
     if found["."] and found[","]:
