@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from tallow.documents.page_reading import Steps
-from tallow.documents.steps import Region
 from tallow.lazy_dataclasses import dataclass
 
 if TYPE_CHECKING:
-    from tallow.documents.content import PageContent
     from tallow.documents.document import Table
     from tallow.documents.steps import (
         Detect,
@@ -38,6 +36,7 @@ class Named:
 def steps_of(named: Named) -> Steps:
     """The steps; models are opened when they are first used."""
     from tallow.documents.cells.assign import assign
+    from tallow.documents.pictures.looking import look
     from tallow.documents.pictures.upright import orient
     from tallow.documents.structures.select import select
 
@@ -45,7 +44,7 @@ def steps_of(named: Named) -> Steps:
         orient=named.orient or orient,
         reader=_reader(named),
         look=look,
-        detect=_whole_page,
+        detect=_detect(named),
         propose=_proposals(named),
         propose_exact=_exact_proposals(),
         select=named.select or select,
@@ -69,19 +68,12 @@ def _proposals(named: Named) -> list[Propose]:
     return fast if named.models == "fast" else [*fast, cycle_center_net.propose, lore.propose]
 
 
-def look(content: PageContent) -> None:
-    """Add the rulings and fills that are drawn in a page's picture."""
-    from tallow.documents.pictures.fills import find_fills
-    from tallow.documents.pictures.rulings import find_rulings
+def _detect(named: Named) -> Detect:
+    from tallow.documents.detection.named import detector
 
-    pixels = content.pixels()
-    rulings = find_rulings(pixels)
-    content.rulings += rulings
-    content.fills += find_fills(pixels, rulings)
-
-
-def _whole_page(content: PageContent) -> list[Region]:
-    return [Region((0, 0, content.width, content.height))] if content.words else []
+    if named.detect is not None and not isinstance(named.detect, str):
+        return named.detect
+    return detector(named.detect)
 
 
 def _reader(named: Named) -> Reader:
