@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 ALIAS = "cyclecenternet"
 SIDE = 1024
+WIDE_SIDE = 512  # at a quarter of the cost
+_WIDE = 0.4  # of the longer side: cells of 400 pixels of the first input are found at times
 LEAST = 0.3  # probability of a cell and of a corner, as the published decoder
 
 
@@ -47,22 +49,34 @@ def propose(content: PageContent, region: Region) -> list[Structure]:
 def decode(pixels: Any) -> tuple[Floats, Floats]:
     """The cells of a picture, RGB: corners (cells, 4, 2) in its pixels, and probabilities.
 
-    Corners are in order top left, top right, bottom right, bottom left. Best cells come first.
+    Corners are in order top left, top right, bottom right, bottom left. The model does not see
+    cells that are wider than what a place of its maps looks at: these come from a second, smaller
+    input.
 
     Raises:
         HubError, FormatError: as `sessions.model`.
     """
     import numpy as np
 
+    quads, sure = decode_at(pixels, SIDE)
+    wide, less_sure = decode_at(pixels, WIDE_SIDE)
+    large = np.ptp(wide, 1).max(1) >= _WIDE * max(pixels.shape[:2])
+    return np.concatenate([quads, wide[large]]), np.concatenate([sure, less_sure[large]])
+
+
+def decode_at(pixels: Any, side: int) -> tuple[Floats, Floats]:
+    """As `decode`, by one input of `side` × `side`; best cells come first."""
+    import numpy as np
+
     high, wide = pixels.shape[:2]
-    scale = SIDE / max(high, wide)
-    places = (np.arange(SIDE) - SIDE / 2) / scale  # the picture's middle is the input's
+    scale = side / max(high, wide)
+    places = (np.arange(side) - side / 2) / scale  # the picture's middle is the input's
     square = sampled(pixels[:, :, ::-1], places + wide / 2, places + high / 2)
     image = normalized(np.rint(square), CENTERNET_MEAN, CENTERNET_STD)
     heat, to_middles, to_corners, offsets = (each[0] for each in sessions.model(ALIAS)(image))
     quads, sure = read_maps(heat, to_middles, to_corners, offsets, scale / STRIDE)
     middle = np.asarray([wide, high], np.float32) / 2
-    return (quads - SIDE / 2 / STRIDE) * (STRIDE / scale) + middle, sure
+    return (quads - side / 2 / STRIDE) * (STRIDE / scale) + middle, sure
 
 
 def read_maps(
@@ -86,11 +100,12 @@ def shared_corners(quads: Floats, corners: Floats, middles: Floats, least: float
 
     A corner, (n, 2), moves the nearest corner of each cell that holds one of its `middles`,
     (n, 4, 2), if it is nearer than half of the cell's longer side. A middle nearer to its corner
-    than `least` is of no cell: tables end there. The first of corners that a cell is offered wins.
+    than `least` is of no cell: tables end there. Of corners that a cell is offered for one of its
+    own the nearest is taken: beside a tall cell are the corners of all its neighbours.
     """
     import numpy as np
 
-    moved, taken = quads.copy(), np.zeros(quads.shape[:2], bool)
+    moved, nearest = quads.copy(), np.full(quads.shape[:2], np.inf)
     low, high = quads.min(1), quads.max(1)
     longer = _sides(quads).max(1)
     for corner, around in zip(corners, middles, strict=True):
@@ -100,10 +115,10 @@ def shared_corners(quads: Floats, corners: Floats, middles: Floats, least: float
             if not len(near):
                 continue
             away = np.hypot(*(quads[near] - corner).transpose(2, 0, 1))
-            which = away.argmin(1)
-            good = (away.min(1) < longer[near] / 2) & ~taken[near, which]
+            which, least_away = away.argmin(1), away.min(1)
+            good = (least_away < longer[near] / 2) & (least_away < nearest[near, which])
             moved[near[good], which[good]] = corner
-            taken[near[good], which[good]] = True
+            nearest[near[good], which[good]] = least_away[good]
     return moved
 
 

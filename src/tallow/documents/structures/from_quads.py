@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tallow.documents.structure import Slot, Structure, tiled
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 _SAME_LINE = 0.35
 # A cell that lies so far in a better one is that one found twice.
 _SAME_CELL = 0.5
+_SLIVER = 0.3  # of the height of low rows
+# Below the last row of a table detectors find half-probable cells of nothing.
+_SURE = 0.6
 
 
 def structure_of(quads: Any, sure: Any, source: str) -> Structure | None:
@@ -29,10 +33,10 @@ def structure_of(quads: Any, sure: Any, source: str) -> Structure | None:
 
     boxes = upright(np.asarray(quads, np.float64).reshape(-1, 4, 2))
     order = np.argsort(-np.asarray(sure), kind="stable")
-    good = ((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))[order]
-    kept = without_twins(boxes, order[good])
+    kept = without_twins(boxes, order[_holds_text(boxes)[order]])
     if not len(kept):
         return None
+    kept = kept[_within_sure(boxes[kept], np.asarray(sure)[kept])]
     boxes, order = boxes[kept], kept
     small = np.percentile(boxes[:, 2:] - boxes[:, :2], 10, axis=0)
     xs = grid_lines(boxes[:, [0, 2]].ravel(), _SAME_LINE * min(small[0], 2 * small[1]))
@@ -49,7 +53,9 @@ def structure_of(quads: Any, sure: Any, source: str) -> Structure | None:
         )
         for (r0, r1), (c0, c1), box in zip(rows, columns, boxes.tolist(), strict=True)
     ]
-    cells = tiled(len(ys) - 1, len(xs) - 1, slots)
+    slots = list(tiled(len(ys) - 1, len(xs) - 1, slots))
+    found = [slot for slot in slots if slot.box is not None]
+    cells = tiled(len(ys) - 1, len(xs) - 1, [*found, *missed(slots, len(ys) - 1, len(xs) - 1)])
     return Structure(
         len(ys) - 1, len(xs) - 1, cells, source, float(np.asarray(sure)[order].mean()),
         row_edges=tuple(map(float, ys)), column_edges=tuple(map(float, xs)),
@@ -92,6 +98,49 @@ def without_twins(boxes: Floats, order: Any) -> Any:
         if (shared <= _SAME_CELL * np.minimum(areas[kept], areas[each])).all():
             kept.append(int(each))
     return np.asarray(kept, np.int64)
+
+
+def _holds_text(boxes: Floats) -> Any:
+    """Which cells are no slivers, as beside a table's edge: a line of text fits in a low row."""
+    import numpy as np
+
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    tall = sizes[sizes[:, 1] > 0, 1]
+    return (sizes > (_SLIVER * np.percentile(tall, 10) if len(tall) else 0)).all(1)
+
+
+def _within_sure(boxes: Floats, sure: Floats) -> Any:
+    """Which cells lie in rows that are about as probable as usual: a table ends with these.
+
+    Not so of columns: those of wide cells are less probable.
+    """
+    import numpy as np
+
+    good = boxes[sure >= _SURE * np.median(sure)]
+    middles = (boxes[:, 1] + boxes[:, 3]) / 2
+    return (good[:, 1].min() <= middles) & (middles <= good[:, 3].max())
+
+
+def missed(slots: Sequence[Slot], rows: int, columns: int) -> list[Slot]:
+    """Places where no cell was found, as the rectangles that they make.
+
+    What detectors of cells miss are single large cells, not many small ones in a row.
+    """
+    open_places = {(slot.row, slot.column) for slot in slots if slot.box is None}
+    made = []
+    for row in range(rows):
+        for column in range(columns):
+            if (row, column) not in open_places:
+                continue
+            right = column
+            while (row, right) in open_places:
+                right += 1
+            bottom = row + 1
+            while all((bottom, each) in open_places for each in range(column, right)):
+                bottom += 1
+            open_places -= {(r, c) for r in range(row, bottom) for c in range(column, right)}
+            made.append(Slot(row, column, bottom - row, right - column))
+    return made
 
 
 def grid_lines(edges: Floats, gap: float) -> Floats:
