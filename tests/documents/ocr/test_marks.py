@@ -39,8 +39,8 @@ def test_lone_bars_are_found_and_named_by_their_width(colours):
     assert [(mark.box, mark.bar) for mark in found] == [
         ((220, 26, 225, 28), True), ((260, 26, 271, 28), True), ((300, 86, 321, 88), True),
     ]  # fmt: skip
-    dashes = [Word("8", mark.box, 0.5, line=9) for mark in found]
-    read = marks.with_dashes([*words, *dashes], ink)
+    dashes = [Word("8", mark.box, 0.5, line=9 + i) for i, mark in enumerate(found)]
+    read = marks.with_marks([*words, *dashes], ink)
     assert [word.text for word in read[4:]] == ["-", "\u2013", "\u2014"]
     assert [word.box[1::2] for word in read[4:]] == [(20, 34), (20, 34), (80, 94)], "as its row"
     assert read[:4] == words
@@ -55,30 +55,30 @@ def test_a_dashed_rule_an_underline_and_texture_are_no_dashes():
 
 
 @pytest.mark.parametrize(
-    ("ratio", "text", "place", "expected"),
+    ("width", "text", "place", "expected"),
     [
-        (0.4, "\u22125", 0, "-"),
-        (0.75, "-5", 0, "\u2212"),
-        (0.75, "(-5", 1, "\u2212"),
-        (0.75, "1-5", 1, "\u2013"),
-        (0.75, "a-", 1, "\u2013"),
-        (1.4, "a-b", 1, "\u2014"),
-        (0.56, "1-5", 1, "-"),
+        (4, "\u22125", 0, "-"),
+        (7.5, "-5", 0, "\u2212"),
+        (7.5, "(-5", 1, "\u2212"),
+        (7.5, "1-5", 1, "\u2013"),
+        (7.5, "a-", 1, "\u2013"),
+        (14, "a-b", 1, "\u2014"),
+        (5.6, "1-5", 1, "-"),
     ],
 )
-def test_a_dash_by_its_width_and_place(ratio, text, place, expected):
-    assert marks.dash(ratio, text, place) == expected
+def test_a_dash_by_its_width_and_place(width, text, place, expected):
+    assert marks.dash(width, 10, text, place) == expected
 
 
 def test_dashes_in_words_follow_their_bars():
     pixels, words = page([(106, 26, 11)])
     words[1] = Word("-0000", (106, 20, 164, 34), line=1)
-    assert marks.with_dashes(words, page_ink(pixels))[1].text == "\u22120000"
+    assert marks.with_marks(words, page_ink(pixels))[1].text == "\u22120000"
 
 
 def test_the_chinese_one_is_no_dash_beside_two():
     pixels, words = page([(220, 26, 18)])
     bar = Word("\u4e00", (220, 26, 238, 28), line=8)
-    assert marks.with_dashes([*words, bar], page_ink(pixels))[-1].text == "\u2014"
+    assert marks.with_marks([*words, bar], page_ink(pixels))[-1].text == "\u2014"
     two = Word("\u4e8c", (220, 80, 238, 94), line=9)
-    assert marks.with_dashes([*words, two, bar], page_ink(pixels))[-1].text == "\u4e00"
+    assert marks.with_marks([*words, two, bar], page_ink(pixels))[-1].text == "\u4e00"

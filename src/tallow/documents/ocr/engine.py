@@ -10,6 +10,7 @@ from tallow.documents.geometry import Box, Quad, box_of, quad_of
 from tallow.documents.ocr import crops, marks, rectangles
 from tallow.documents.ocr.detection import LineArea, find_lines
 from tallow.documents.ocr.ink import PageInk, page_ink
+from tallow.documents.ocr.marks import Mark
 from tallow.documents.ocr.models import model_set
 from tallow.documents.ocr.recognition import Reading, recognise
 from tallow.documents.ocr.scale import detection_scale
@@ -81,7 +82,7 @@ class OCR:
         areas = in_rows(find_lines(pixels, self.models, scale))
         quads = [rectangles.straightened(area.quad) for area in areas]
         missed = marks.missed(ink, quads)
-        alone = [_padded(mark.box, ink.height) for mark in missed if not mark.bar]
+        alone = [_padded(mark.box, ink.height) for mark in missed if not mark.bar and not mark.text]
         found: list[Line] = []
         for quad, (reading, turn, crop) in zip(
             [*quads, *alone], self._readings(page, quads, alone), strict=True
@@ -90,9 +91,9 @@ class OCR:
                 continue
             words = tuple(words_of_line(reading, crop, quad, turn, len(found)))
             found.append(Line(reading.text.strip(), reading.confidence, quad, turn, words))
-        # Bars in lines that nothing was read of are lone dashes, too.
+        # In lines that nothing was read of there are lone marks, too.
         missed = marks.missed(ink, [line.quad for line in found])
-        return _with_marks(found, [mark.box for mark in missed if mark.bar], ink)
+        return _with_marks(found, [mark for mark in missed if mark.bar or mark.text], ink)
 
     def read_lines(self, crops_of_lines: Sequence[Pixels]) -> list[tuple[str, float]]:
         """Text and confidence of pictures that hold one line each, (height, width, 3) RGB."""
@@ -134,16 +135,18 @@ def _padded(box: Box, usual: float) -> Quad:
     return quad_of((left - 0.35 * usual, top - by, right + 0.35 * usual, bottom + by))
 
 
-def _with_marks(lines: Sequence[Line], bars: Sequence[Box], ink: PageInk) -> list[Line]:
-    """Lines with their dashes as the ink says, and the lone bars that no line holds."""
+def _with_marks(lines: Sequence[Line], missed: Sequence[Mark], ink: PageInk) -> list[Line]:
+    """Lines with their dashes and marks as the ink says, and the marks that no line holds."""
     words = [word for line in lines for word in line.words]
-    for box in bars:
-        quad = quad_of(box)
-        dash = Word(marks.HYPHEN, box, marks.DASH_CONFIDENCE, line=len(lines))
-        lines = [*lines, Line(dash.text, dash.confidence, quad, 0, (dash,))]
-        words.append(dash)
+    for mark in missed:
+        text, sure = mark.text or marks.HYPHEN, marks.MARK_CONFIDENCE
+        top, bottom = marks.rows_beside(mark.box, words, ink.height)
+        box = (mark.box[0], top, mark.box[2], bottom)
+        word = Word(text, box if mark.bar else mark.box, sure, line=len(lines))
+        lines = [*lines, Line(text, sure, quad_of(mark.box), 0, (word,))]
+        words.append(word)
     found: dict[int, list[Word]] = {}
-    for word in marks.with_dashes(words, ink):
+    for word in marks.with_marks(words, ink):
         found.setdefault(word.line, []).append(word)
     return [_with_words(line, tuple(found.get(i, ()))) for i, line in enumerate(lines)]
 

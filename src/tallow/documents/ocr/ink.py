@@ -55,6 +55,21 @@ class PageInk:
         found = np.flatnonzero((x >= box[0]) & (x <= box[2]) & (y >= box[1]) & (y <= box[3]))
         return found[np.argsort(x[found])]
 
+    def picture(self, number: int) -> Bools:
+        """The pixels of one piece, as a mask of its box's size."""
+        import numpy as np
+
+        pieces = self.pieces
+        left, top, right, bottom = (int(each) for each in pieces.boxes[number])
+        runs = slice(*np.searchsorted(pieces.row, [top, bottom]))
+        mine = pieces.label[runs] == number
+        mask = np.zeros((bottom - top, right - left), bool)
+        for row, start, end in zip(
+            pieces.row[runs][mine], pieces.start[runs][mine], pieces.end[runs][mine], strict=True
+        ):
+            mask[row - top, start - left : end - left] = True
+        return mask
+
     def outside(self, quads: list[Quad]) -> Bools:
         """Which pieces no rectangle holds."""
         import numpy as np

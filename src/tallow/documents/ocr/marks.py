@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tallow.documents.content import Word
 from tallow.documents.geometry import Box, box_of, overlap
+from tallow.documents.ocr import shapes
 from tallow.documents.ocr.ink import PageInk
 from tallow.lazy_dataclasses import dataclass, replace
 
@@ -21,19 +22,19 @@ if TYPE_CHECKING:
 HYPHEN, EN_DASH, EM_DASH, MINUS = "-", "\u2013", "\u2014", "\u2212"
 DASHES = frozenset((HYPHEN, EN_DASH, EM_DASH, MINUS, "\u2010", "\u2011", "\u2012", "\u2015"))
 
-LONGEST_HYPHEN = 0.5
-SHORTEST_LONG = 0.62  # between the two the recogniser decides
+LONGEST_HYPHEN = 0.56
 SHORTEST_EM = 1.15
 _MOST_MARKS = 2000  # that no line holds: more are the texture of a picture
-DASH_CONFIDENCE = 0.9
+MARK_CONFIDENCE = 0.9
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Ink that no line holds: its box, and whether it is a lone bar."""
+    """Ink that no line holds: its box, whether it is a lone bar, and what its shape says it is."""
 
     box: Box
-    bar: bool
+    bar: bool = False
+    text: str = ""
 
 
 def missed(ink: PageInk, quads: Sequence[Quad]) -> list[Mark]:
@@ -50,6 +51,9 @@ def missed(ink: PageInk, quads: Sequence[Quad]) -> list[Mark]:
     bars = ink.bars()
     sized = (height <= 1.8 * usual) & (width <= 2.5 * usual)
     sized &= np.maximum(width, height) >= 0.25 * usual
+    left, top, right, bottom = ink.pieces.boxes.T
+    tall, wide = ink.pieces.shape
+    sized &= (left > 0) & (top > 0) & (right < wide) & (bottom < tall)  # not cut by the edge
     numbers = np.flatnonzero(sized & ink.outside([*quads]))
     if len(numbers) > _MOST_MARKS:
         return []
@@ -60,11 +64,17 @@ def missed(ink: PageInk, quads: Sequence[Quad]) -> list[Mark]:
         box = _around([boxes[i] for i in group])
         bar = len(group) == 1 and bool(bars[numbers[group[0]]])
         flat = sum(bool(bars[numbers[i]]) for i in group)
-        tall_enough = bar or box[3] - box[1] >= 0.45 * usual
+        tall_enough = bar or box[3] - box[1] >= 0.3 * usual
         leader = flat >= 3 or (len(group) >= 3 and box[3] - box[1] < 0.45 * usual)
         if tall_enough and not leader and not _under_text(box, lines, usual):
-            found.append(Mark(box, bar))
+            shape = shape_of(ink, int(numbers[group[0]]), usual) if len(group) == 1 else ""
+            found.append(Mark(box, bar, "" if bar else shape))
     return [mark for mark in found if not _repeated(mark, found, usual)]
+
+
+def shape_of(ink: PageInk, number: int, unit: float, read: str = "") -> str:
+    """The tick, cross or bullet that a piece of ink is; `unit` is the height of a digit."""
+    return shapes.mark_of(ink.picture(number), float(ink.sizes()[1][number]) / unit, read)
 
 
 def box_of_piece(ink: PageInk, number: Any) -> Box:
@@ -139,29 +149,41 @@ def digit_height(words: Sequence[Word], ink: PageInk) -> float:
     return float(np.median(heights)) if heights else ink.height
 
 
-def with_dashes(words: Sequence[Word], ink: PageInk) -> list[Word]:
-    """Words whose dashes are what their widths say, a lone bar whatever it was read as."""
+def with_marks(words: Sequence[Word], ink: PageInk) -> list[Word]:
+    """Words whose dashes are what their widths say, and lone marks what their shapes say."""
     unit = digit_height(words, ink)
     if not unit:
         return [*words]
     bars, (width, _) = ink.bars(), ink.sizes()
-    return [word if word.turn else _with_dashes(word, words, ink, bars, width / unit)
-            for word in words]  # fmt: skip
+    found = [word if word.turn and len(word.text) > 2 else _with_marks(word, words, ink, bars, width, unit)
+             for word in words]  # fmt: skip
+    if any(word.text in shapes.TICKS for word in found):  # beside ticks stand crosses, not letters
+        found = [
+            replace(word, text=shapes.CROSS) if word.text in shapes.READ_AS_CROSSES else word
+            for word in found
+        ]
+    return found
 
 
-def _with_dashes(word: Word, words: Sequence[Word], ink: PageInk, bars: Any, ratio: Any) -> Word:
+def _with_marks(
+    word: Word, words: Sequence[Word], ink: PageInk, bars: Any, widths: Any, unit: float
+) -> Word:
     left, top, right, bottom = word.box
     pieces = ink.within((left - 1, top - 1, right + 1, bottom + 1))
     flat = [int(number) for number in pieces if bars[number]]
-    widths = ink.sizes()[0]
-    if len(pieces) == 1 and flat and right - left < widths[flat[0]] + 0.6 * ink.height:
-        return lone(word, box_of_piece(ink, flat[0]), ratio[flat[0]], words, ink)
+    alone = not any(other.line == word.line and other is not word for other in words)
+    if alone and len(pieces) == 1 and right - left < widths[pieces[0]] + 0.6 * ink.height:
+        if flat:
+            return lone(word, box_of_piece(ink, flat[0]), widths[flat[0]] / unit, words, ink)
+        shape = shape_of(ink, int(pieces[0]), unit, word.text) if len(word.text) <= 2 else ""
+        sure = MARK_CONFIDENCE
+        return replace(word, text=shape, confidence=sure, turn=0) if shape else word
     places = [i for i, character in enumerate(word.text) if character in DASHES]
     if not places or len(places) != len(flat):
         return word
     text = list(word.text)
     for place, number in zip(places, flat, strict=True):
-        text[place] = dash(float(ratio[number]), word.text, place)
+        text[place] = dash(float(widths[number]), unit, word.text, place)
     return replace(word, text="".join(text))
 
 
@@ -171,28 +193,31 @@ def lone(word: Word, box: Box, ratio: Any, words: Sequence[Word], ink: PageInk) 
     The Chinese one is as wide as a dash: it is one where two or three stand alone as well.
     """
     counted = any(other.text in ("\u4e8c", "\u4e09") for other in words)  # two, three
-    chinese = counted and ratio > SHORTEST_LONG and word.text not in ("\u2013", "\u2014")
+    chinese = counted and ratio > LONGEST_HYPHEN and word.text not in ("\u2013", "\u2014")
     text = "\u4e00" if chinese else lone_dash(float(ratio))
     top, bottom = rows_beside(box, words, ink.height)
-    confidence = max(word.confidence, DASH_CONFIDENCE)
+    confidence = max(word.confidence, MARK_CONFIDENCE)
     placed = (box[0], top, box[2], bottom)
     return replace(word, text=text, box=placed, confidence=confidence, size=bottom - top)
 
 
 def lone_dash(ratio: float) -> str:
     """The dash of a bar that stands alone, by its width in heights of a digit."""
-    if ratio < (LONGEST_HYPHEN + SHORTEST_LONG) / 2:
+    if ratio < LONGEST_HYPHEN:
         return HYPHEN
     return EN_DASH if ratio < SHORTEST_EM else EM_DASH
 
 
-def dash(ratio: float, text: str, place: int) -> str:
-    """The dash at a place of a text, by its width in heights of a digit."""
-    if ratio < LONGEST_HYPHEN:
+def dash(width: float, unit: float, text: str, place: int) -> str:
+    """The dash at a place of a text, by its width and the height of a digit, in pixels.
+
+    Where half a pixel more or less would make another of it, what was read stays.
+    """
+    if width + 0.5 < LONGEST_HYPHEN * unit:
         return HYPHEN
-    if ratio < SHORTEST_LONG:
+    if width - 0.5 < LONGEST_HYPHEN * unit:
         return text[place]
-    if ratio >= SHORTEST_EM:
+    if width > SHORTEST_EM * unit:
         return EM_DASH
     before, after = text[:place], text[place + 1 :]
     signed = (not before or before[-1] in "([<>=~") and after[:1] in {*"0123456789.,$€£¥"}

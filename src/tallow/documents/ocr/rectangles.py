@@ -93,8 +93,16 @@ def grown(quad: Quad, by: float) -> Quad:
 
 
 def straightened(quad: Quad, tolerance: float = 0.15) -> Quad:
-    """An upright box where a rectangle's ends differ by less than a part of its height."""
+    """An upright box where a rectangle's ends differ by less than a part of its height.
+
+    The slope of one that is not twice as long as high says nothing, so it becomes one, too.
+    """
     width, height = sides(quad)
+    if max(width, height) < 2 * min(width, height):
+        x, y = (sum(each) / 4 for each in zip(*quad, strict=True))
+        steep = abs(quad[1][0] - quad[0][0]) < abs(quad[1][1] - quad[0][1])
+        across, down = (height, width) if steep else (width, height)
+        return quad_of((x - across / 2, y - down / 2, x + across / 2, y + down / 2))
     (ax, ay), (bx, by), _, (dx, dy) = quad
     rise = abs(by - ay) if width >= height else abs(dx - ax)
     if rise > tolerance * min(width, height):
