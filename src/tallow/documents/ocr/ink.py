@@ -105,6 +105,17 @@ def page_ink(pixels: Pixels) -> PageInk:
     return PageInk(pieces, _character_height(pieces))
 
 
+def crop_ink(pixels: Pixels) -> PageInk:
+    """The ink of a crop that has one ground: what differs from its median."""
+    import numpy as np
+
+    from tallow.vision.images import pillow
+
+    grey = np.asarray(pillow().fromarray(pixels).convert("L"), np.int16)
+    pieces = components(_apart(grey, np.int16(np.median(grey))))
+    return PageInk(pieces, _character_height(pieces))
+
+
 def _apart(grey: Any, around: Any) -> Bools:
     """Where grey differs from its surroundings by a quarter of the most; 24 of 255 at least."""
     import numpy as np

@@ -155,8 +155,12 @@ def with_marks(words: Sequence[Word], ink: PageInk) -> list[Word]:
     if not unit:
         return [*words]
     bars, (width, _) = ink.bars(), ink.sizes()
-    found = [word if word.turn and len(word.text) > 2 else _with_marks(word, words, ink, bars, width, unit)
-             for word in words]  # fmt: skip
+    found = [
+        word
+        if word.turn and len(word.text) > 2
+        else _with_marks(word, words, ink, bars, width, unit)
+        for word in words
+    ]
     if any(word.text in shapes.TICKS for word in found):  # beside ticks stand crosses, not letters
         found = [
             replace(word, text=shapes.CROSS) if word.text in shapes.READ_AS_CROSSES else word

@@ -1,4 +1,4 @@
-"""What single marks are by their shape: ticks, crosses, bullets, which recognisers take for letters.
+"""What single marks are by their shape: ticks, crosses and bullets, which are read as letters.
 
 Measured on the glyphs of fonts that have them (DejaVu, Noto CJK, TeX Gyre), from 9 pixels up: of a
 tick the ink begins at the left half-way down and ends at the upper right, with none in the upper
