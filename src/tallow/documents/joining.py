@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from tallow.documents.document import Cell, Page, Table
-from tallow.documents.geometry import overlap
+from tallow.documents.geometry import Box, overlap, union
 from tallow.lazy_dataclasses import dataclass, replace
 
 if TYPE_CHECKING:
@@ -100,17 +100,24 @@ def _at_edges(
     last: Table, table: Table, tables: Sequence[Table], sizes: Mapping[int, Page]
 ) -> bool:
     """Whether one is the last of its page and at its foot, the other the first and at its head."""
+    ends, begins = _extent(last), _extent(table)
     for other in tables:
-        beside = other is not last and other is not table and other.box is not None
-        if beside and other.box is not None:
-            if other.page == last.page and last.box and other.box[1] >= last.box[3]:
-                return False
-            if other.page == table.page and table.box and other.box[3] <= table.box[1]:
-                return False
+        place = _extent(other) if other is not last and other is not table else None
+        if place and ends and other.page == last.page and place[1] >= ends[3]:
+            return False
+        if place and begins and other.page == table.page and place[3] <= begins[1]:
+            return False
     here, there = sizes.get(last.page), sizes.get(table.page)
-    if last.box and here and not _ends_page(last.box[3], here):
+    if ends and here and not _ends_page(ends[3], here):
         return False
-    return not (table.box and there and not _begins_page(table.box[1], there))
+    return not (begins and there and not _begins_page(begins[1], there))
+
+
+def _extent(table: Table) -> Box | None:
+    """Where a table's text stands; its box may be the whole page's."""
+    words = [word.box for cell in table.cells for word in cell.words]
+    boxes = words or [cell.box for cell in table.cells if cell.box and cell.text.strip()]
+    return union(boxes) if boxes else table.box
 
 
 def _ends_page(bottom: float, page: Page) -> bool:
@@ -123,7 +130,7 @@ def _begins_page(top: float, page: Page) -> bool:
     return top <= _OF_PAGE * page.height and _lines(above) <= _MOST_LINES
 
 
-def _lines(boxes: list[tuple[float, float, float, float]]) -> int:
+def _lines(boxes: list[Box]) -> int:
     """How many lines words stand in: each begins below the middle of the one before."""
     count, middle = 0, float("-inf")
     for box in sorted(boxes, key=lambda box: box[1]):
