@@ -75,6 +75,9 @@ def test_spanning_cells_are_typed_with_their_first_column():
         ("1 234,50 kr", "#,##0.00 [$kr]"),
         ("CHF 5", "[$CHF] 0"),
         ("2013-12-31", "yyyy-mm-dd"),
+        ("12. März 2014", "dd. mmm yyyy"),
+        ("3-Jan-2014", "d-mmm-yyyy"),
+        ("2014年3月1日", 'yyyy"年"m"月"d"日"'),
         ("abc", ""),
     ],
 )

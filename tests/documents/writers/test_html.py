@@ -2,39 +2,11 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
-from tables_made import table_from_html, table_of
-from tallow.documents.document import Cell, Document, Table
+from tables_made import table_from_html, table_of, tiling
+from tallow.documents.document import Document
 from tallow.documents.writers.html import document_html, table_html
-
-
-def tiling(seed):
-    """Cells that tile a grid at random, some of them tall or wide, with every kind of text."""
-    draw = random.Random(seed)
-    rows, columns = draw.randint(1, 9), draw.randint(1, 7)
-    texts = ["", "1.5", "a < b & c", '"quoted"', "two\nlines", "分類", "x²", "</td><script>"]
-    taken, cells, head = set(), [], draw.randint(0, rows)
-    for row in range(rows):
-        for column in range(columns):
-            if (row, column) in taken:
-                continue
-            limit = head if row < head else rows
-            down, right = draw.randint(1, min(3, limit - row)), draw.randint(1, 3)
-            right = min(right, columns - column)
-            if any((row, column + c) in taken for c in range(right)):
-                right = 1
-            taken |= {(row + r, column + c) for r in range(down) for c in range(right)}
-            text = draw.choice(texts)
-            raised = ((len(text) - 1, len(text)),) if len(text) > 2 and draw.random() < 0.3 else ()
-            header = "column" if row < head else draw.choice(["", "", "row"])
-            bold = header != "column" and bool(text) and draw.random() < 0.2
-            cells.append(
-                Cell(row, column, down, right, text, header=header, raised=raised, bold=bold)
-            )
-    return Table(rows, columns, cells, header_rows=head)
 
 
 @pytest.mark.parametrize("seed", range(40))

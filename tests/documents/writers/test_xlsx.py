@@ -10,8 +10,9 @@ from datetime import date, time
 import openpyxl
 import pytest
 
-from tables_made import table_of
+from tables_made import table_of, tiling
 from tallow.documents.document import Cell, Document, Table
+from tallow.documents.values import type_cells
 from tallow.documents.writers import sheets
 from tallow.documents.writers.xlsx import document_xlsx
 from tallow.errors import ArgumentError
@@ -173,3 +174,19 @@ def test_what_does_not_fit_is_wrapped_and_its_row_high_enough():
     sheet = read(table).active
     assert sheet["A1"].alignment.wrap_text and sheet["B1"].alignment.wrap_text
     assert 9 * 15 <= sheet.row_dimensions[1].height <= 11 * 15
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_sheet_holds_every_cell_where_it_stands(seed):
+    table = tiling(seed)
+    type_cells(table)
+    sheet = read(table, rich=True).active
+    got = {(r, c): sheet.cell(r + 1, c + 1).value for r in range(table.rows)
+           for c in range(table.columns)}  # fmt: skip
+    for cell in table.cells:
+        value = got.pop((cell.row, cell.column))
+        assert (str(value) if isinstance(cell.value, str) else value) == cell.value
+    assert set(got.values()) <= {None}
+    merged = {(a.min_row - 1, a.min_col - 1, a.max_row, a.max_col) for a in sheet.merged_cells}
+    spans = [c for c in table.cells if c.row_span > 1 or c.column_span > 1]
+    assert merged == {(c.row, c.column, c.bottom, c.right) for c in spans}

@@ -188,7 +188,7 @@ def _named(found: re.Match[str]) -> Dated | None:
         shown = f"{name} d{comma} yyyy"
     else:
         mark = "-" if "-" in found[0] else " "
-        day = "dd" if len(found["day"]) == 2 else "d"
+        day = "d" * len(found["day"]) + ("." if re.match(r"\d+\.", found[0]) else "")
         shown = mark.join([day, name, "y" * len(found["year"])])
     return Dated({"": made}, {"": shown}, clear=len(found["year"]) == 4)
 
