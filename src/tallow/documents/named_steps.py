@@ -61,8 +61,11 @@ def _exact_proposals() -> list[Propose]:
 
 def _proposals(named: Named) -> list[Propose]:
     from tallow.documents.structures import cycle_center_net, lore, slanet
+    from tallow.documents.structures.named import proposers
 
-    if named.structure is not None and not isinstance(named.structure, str):
+    if isinstance(named.structure, str):
+        return proposers(named.structure)
+    if named.structure is not None:
         return [named.structure]
     fast = [*_exact_proposals(), slanet.propose]
     return fast if named.models == "fast" else [*fast, cycle_center_net.propose, lore.propose]
