@@ -33,7 +33,7 @@ def table_of(texts, number, width, height, *, left=20.0, top=20.0):
 
 
 class Fake:
-    """Finds the same table on each page; what else it does depends on the file's name."""
+    """Finds a table on each page; which, and what else it does, depends on the file's name."""
 
     def __init__(self, options):
         self.options = options
@@ -57,7 +57,8 @@ class Fake:
         height, width = source.pixels().shape[:2]
         page = Page(source.number, width, height)
         if "blank" not in name:
-            page.tables = [table_of(TEXTS, source.number, width, height)]
+            texts = [row * 5 for row in TEXTS * 60] if "large" in name else TEXTS
+            page.tables = [table_of(texts, source.number, width, height)]
         return page
 
     def misbehave(self, name, path):

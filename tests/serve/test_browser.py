@@ -21,6 +21,7 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 SHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
+FITS = "document.documentElement.scrollWidth <= window.innerWidth"
 DARK = DESKTOP | {"color_scheme": "dark"}
 
 
@@ -268,7 +269,7 @@ def test_errors_are_told(page, client):
     page.screenshot(path=SHOTS / "errors.png", full_page=True)
     assert not violations(page)
     page.click("#again")
-    upload(page, ("large.png", bytes(3_000_001)), done=False)
+    upload(page, ("big.png", bytes(3_000_001)), done=False)
     assert page.text_content("#alert").startswith("Too large: 3 MB")
     assert page.locator("#alert").is_visible()
 
@@ -328,6 +329,20 @@ def test_pasted_pictures_and_cells(page):
     assert [row[:2] for row in texts(page)[:2]] == [["p", "q"], ["r", "s"]]
 
 
+@pytest.mark.parametrize("options", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_large_tables_scroll_in_their_own_box(browser, client, options):
+    with opened(browser, client, **options) as page:
+        upload(page, ("large.png", picture()))
+        assert [len(texts(page)), len(texts(page)[0])] == [180, 15]
+        cell(page, 0).click()
+        page.keyboard.press("Control+End")
+        assert current(page) == "O180"
+        page.keyboard.type("end")
+        page.keyboard.press("Enter")
+        saved(page)
+        assert page.evaluate(FITS), "the page is wider than the window"
+
+
 @pytest.mark.parametrize(
     ("name", "options"), [("desktop", DESKTOP), ("phone", PHONE), ("dark", DARK)]
 )
@@ -344,5 +359,4 @@ def test_accessibility_and_screenshots(browser, client, name, options):
         cell(page, 3).dblclick()
         page.screenshot(path=SHOTS / f"{name}-editing.png", full_page=True)
         assert not violations(page)
-        wide = "document.documentElement.scrollWidth <= window.innerWidth"
-        assert page.evaluate(wide), "the page is wider than the window"
+        assert page.evaluate(FITS), "the page is wider than the window"

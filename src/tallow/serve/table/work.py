@@ -77,7 +77,11 @@ class Reading:
         tell({"kind": "progress", "file": each.number, "step": "pictures"})
         made = self._result(each, document)
         path = self.folder / f"result-{each.number}.json"
-        path.write_text(json.dumps(made), encoding="utf-8")
+        try:
+            path.write_text(json.dumps(made), encoding="utf-8")
+        except OSError:  # the disk is full
+            path.unlink(missing_ok=True)
+            raise
         tell({"kind": "result", "file": each.number})
 
     def _pages(self, each: Input) -> str | None:
@@ -106,7 +110,7 @@ class Reading:
                     if not error:
                         _save_picture(opened, page, path)
                 except (TallowError, OSError, MemoryError) as problem:
-                    error = sentence(problem)
+                    error = f"its picture cannot be shown: {sentence(problem)}"
                 pages.append(_page_dict(page, error, picture=path.exists()))
         tables = [table_dict(table, document.pages) for table in document.tables]
         return {"pages": pages, "tables": tables}

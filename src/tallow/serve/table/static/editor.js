@@ -59,9 +59,9 @@ export class Editor {
   // Takes over values that the server made of the texts, unless there were edits since.
   refresh(before, table) {
     if (this.table !== before || this.input) return;
-    this.table = table;
     const focused = this.holder.contains(document.activeElement);
-    this.render();
+    this.table = table;
+    this.update(before);
     this.select(this.from, this.to, focused);
   }
 
@@ -78,13 +78,14 @@ export class Editor {
   }
 
   become(table, said) {
+    const before = this.table;
     this.table = table;
     const inside = (place) => ({
       row: Math.min(place.row, table.rows - 1), column: Math.min(place.column, table.columns - 1),
     });
     this.from = inside(this.from);
     this.to = inside(this.to);
-    this.render();
+    this.update(before);
     this.select(this.from, this.to);
     this.say(said);
     this.changed(table);
@@ -136,12 +137,6 @@ export class Editor {
     const table = this.table;
     this.input = null;
     this.places = new Map();
-    const head = element("tr", { role: "row" }, element("td", { role: "presentation" }));
-    for (let c = 0; c < table.columns; c++) {
-      const type = table.column_types[c];
-      const kind = type ? element("span", { class: "kind", title: type.reasons.join("\n") }, type.kind) : "";
-      head.append(element("th", { scope: "col", role: "columnheader" }, grid.letters(c), kind));
-    }
     const body = element("tbody", { role: "rowgroup" });
     const rows = Array.from({ length: table.rows }, (_, r) => {
       const row = element("tr", { role: "row" }, element("th", { scope: "row", role: "rowheader" }, String(r + 1)));
@@ -153,7 +148,32 @@ export class Editor {
     this.holder.replaceChildren(element("table",
       { id: "grid", role: "grid", "aria-label": "Table", "aria-multiselectable": "true",
         "aria-rowcount": String(table.rows + 1), "aria-colcount": String(table.columns + 1) },
-      element("thead", { role: "rowgroup" }, head), body));
+      element("thead", { role: "rowgroup" }, this.head()), body));
+  }
+
+  head() {
+    const head = element("tr", { role: "row" }, element("td", { role: "presentation" }));
+    for (let c = 0; c < this.table.columns; c++) {
+      const type = this.table.column_types[c];
+      const kind = type ? element("span", { class: "kind", title: type.reasons.join("\n") }, type.kind) : "";
+      head.append(element("th", { scope: "col", role: "columnheader" }, grid.letters(c), kind));
+    }
+    return head;
+  }
+
+  // Shows the table where `before` is shown: only cells that differ are made anew, if places agree.
+  update(before) {
+    if (this.input || !grid.samePlaces(before, this.table)) return this.render();
+    const old = this.places;
+    this.places = new Map();
+    this.table.cells.forEach((cell, k) => {
+      const was = before.cells[k], place = old.get(was);
+      if (cell === was || JSON.stringify(cell) === JSON.stringify(was)) {
+        place.cell = cell;
+        this.places.set(cell, place);
+      } else place.replaceWith(this.place(cell));
+    });
+    this.holder.querySelector("thead tr").replaceWith(this.head());
   }
 
   place(cell) {

@@ -13,6 +13,16 @@ export function cellAt(table, row, column) {
     (cell) => cell.row <= row && row < bottom(cell) && cell.column <= column && column < right(cell));
 }
 
+// Whether the cells of two tables have the same places, in the same order.
+export function samePlaces(a, b) {
+  return a.rows === b.rows && a.columns === b.columns && a.header_rows === b.header_rows &&
+    a.cells.length === b.cells.length && a.cells.every((cell, k) => {
+      const other = b.cells[k];
+      return cell.row === other.row && cell.column === other.column &&
+        cell.row_span === other.row_span && cell.column_span === other.column_span;
+    });
+}
+
 // The smallest range of whole cells around two places.
 export function rangeOf(table, a, b) {
   let range = {

@@ -8,7 +8,7 @@ import { Viewer } from "./viewer.js";
 const by = (id) => document.getElementById(id);
 const KEEP_SECONDS = 60;
 
-const state = { job: null, source: null, upload: null, limits: null, open: null, page: null };
+const state = { job: null, source: null, upload: null, limits: null, open: null, page: null, asked: 0, answered: 0 };
 let saving = Promise.resolve();
 let saveTimer = 0;
 let unsaved = null; // the edit that is still to be sent
@@ -103,9 +103,11 @@ function told(event) {
 async function refresh(finished) {
   const id = state.job?.id;
   if (!id) return;
+  const turn = ++state.asked;
   try {
     const job = await api.job(id);
-    if (state.job?.id !== id) return;
+    if (state.job?.id !== id || turn < state.answered) return; // a later answer was faster
+    state.answered = turn;
     const before = state.job.files.filter((file) => file.state === "done").length;
     for (const edit of [sending, unsaved]) {
       if (edit?.id === id) job.files[edit.file].tables[edit.number] = edit.table;
@@ -184,10 +186,10 @@ function openTable(file, number) {
 }
 
 function noteOf(page) {
-  if (page.error) return `Page ${page.number} could not be read: ${page.error}`;
+  if (page.error) return `Page ${page.number}: ${page.error}`;
   if (!page.tables) return `No table was found on page ${page.number}.`;
   const turned = page.turn ? `turned by ${page.turn}°` : "";
-  const skewed = Math.abs(page.skew) >= 0.1 ? `straightened by ${page.skew.toFixed(1)}°` : "";
+  const skewed = Math.abs(page.skew) >= 0.1 ? `straightened by ${Math.abs(page.skew).toFixed(1)}°` : "";
   const said = [turned, skewed].filter(Boolean).join(", ");
   return said ? `The page was ${said}.` : "";
 }

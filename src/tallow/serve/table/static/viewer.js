@@ -52,24 +52,28 @@ export class Viewer {
     }
   }
 
-  // Draws the boxes of a table's cells that stand on the page.
+  // Draws the boxes of a table's cells that stand on the page; boxes that stay are not made anew.
   draw(table) {
     const shown = table ? table.cells.filter((cell) => cell.box && cell.page === this.page.number) : [];
-    const group = by("rects");
-    group.replaceChildren();
-    this.rects.clear();
-    for (const cell of shown) {
+    const group = by("rects"), before = [...this.rects.keys()], old = this.rects;
+    const same = before.length === shown.length &&
+      shown.every((cell, k) => cell.box.every((at, side) => at === before[k].box[side]));
+    if (!same) group.replaceChildren();
+    this.rects = new Map();
+    for (const [k, cell] of shown.entries()) {
       const [left, top, right, bottom] = cell.box;
-      const rect = document.createElementNS(SVG, "rect");
-      rect.setAttribute("x", left);
-      rect.setAttribute("y", top);
-      rect.setAttribute("width", Math.max(right - left, 1));
-      rect.setAttribute("height", Math.max(bottom - top, 1));
+      const rect = same ? old.get(before[k]) : document.createElementNS(SVG, "rect");
+      if (!same) {
+        rect.setAttribute("x", left);
+        rect.setAttribute("y", top);
+        rect.setAttribute("width", Math.max(right - left, 1));
+        rect.setAttribute("height", Math.max(bottom - top, 1));
+      }
       rect.classList.toggle("doubt", isDoubtful(cell));
       rect.classList.toggle("head", cell.header !== "");
       rect.dataset.place = `${letters(cell.column)}${cell.row + 1}`;
       rect.cell = cell;
-      group.append(rect);
+      if (!same) group.append(rect);
       this.rects.set(cell, rect);
     }
   }
