@@ -65,7 +65,9 @@ def columns_of(table: Table) -> list[Column]:
     """Every column of a table; what spans several belongs to its first."""
     columns = [Column(index, _header(table, index)) for index in range(table.columns)]
     for cell in sorted(table.cells, key=lambda cell: (cell.row, cell.column)):
-        body = cell.header in ("", "row") and (cell.row >= table.header_rows)
+        # What heads a section stands in the first column.
+        heads = cell.header == "column" or (cell.header == "section" and not cell.column)
+        body = not heads and cell.row >= table.header_rows
         if body and cell.text.strip() and 0 <= cell.column < table.columns:
             item = _item(cell)
             columns[cell.column].items.append(item)

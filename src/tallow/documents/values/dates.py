@@ -33,7 +33,7 @@ _MONTHS: Final = (
     "november novembre noviembre novembro",
     "december dezember décembre diciembre dicembre dezembro dez dic",
 )
-_CLOCK: Final = r"(?:[T ]\s*(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d))?)?"
+_CLOCK: Final = r"(?:[T ]?\s*(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d))?)?"
 _YEAR_FIRST: Final = re.compile(
     r"(?P<year>\d{4})(?P<mark>[-/.])(?P<month>\d{1,2})(?P=mark)(?P<day>\d{1,2})" + _CLOCK
 )

@@ -157,24 +157,28 @@ def _doubt_enclosed_marks(items: list[Item], column: Column) -> None:
 
 
 def _doubt_joined_marks(items: list[Item], mark: DecimalMark) -> None:
-    """24.912 among numbers of two decimals at most may be 24.91 with a mark that was raised."""
-    lengths: Counter[int] = Counter()
+    """24.912 among numbers of two decimals at most may be 24.91 with a mark that was raised.
+
+    Others of as many digits before their mark must be written so, for tables that give four digits
+    of each number have 4.912 beside 23.57.
+    """
+    found = []
     for item in items:
         reading = reading_with(item.marked.number, mark) if item.marked else None
-        if reading and reading.decimal:
-            lengths[len(reading.fraction)] += 1
-    if not lengths:
+        if reading and reading.decimal and item.marked and not item.marked.mark:
+            found.append((item, reading))
+    lengths = Counter(len(reading.fraction) for _, reading in found)
+    most, usual = max(lengths, default=0), lengths.most_common(1)[0][0] if lengths else 0
+    # Eight of one length are no accident; among fewer, heights of 1.74 have one of 1.728.
+    if lengths[most] != 1 or most != usual + 1 or lengths[usual] < 8 or not usual:
         return
-    most = max(lengths)
-    usual = lengths.most_common(1)[0][0]
-    # Eight of one length are no accident; zeros before the last digit are a small number's.
-    alone = lengths[most] == 1 and most == usual + 1 and lengths[usual] >= 8 and usual > 0
-    for item in items if alone else ():
-        reading = reading_with(item.marked.number, mark) if item.marked else None
-        if reading and len(reading.fraction) == most and not item.marked.mark:  # type: ignore[union-attr]
-            kept = (reading.whole + reading.fraction[:-1]).strip("0")
-            if kept and reading.fraction[-1] != "0":
-                item.reason = f"its last digit may be a footnote's, as no other has {most} decimals"
+    for item, reading in found:
+        beside = sum(len(other.whole) == len(reading.whole) and len(other.fraction) == usual
+                     for _, other in found)  # fmt: skip
+        # Zeros before the last digit are a small number's, as of 0.001; no mark is 0.
+        kept = (reading.whole + reading.fraction[:-1]).strip("0")
+        if len(reading.fraction) == most and beside > 1 and kept and reading.fraction[-1] != "0":
+            item.reason = f"its last digit may be a footnote's, as no other has {most} decimals"
 
 
 def _doubt_exponents(items: list[Item], column: Column) -> None:
