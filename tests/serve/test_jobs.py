@@ -203,6 +203,14 @@ def a_number_as_text(table):
     table["cells"][0]["text"] = 5
 
 
+def a_box_of_nothing(table):
+    table["cells"][0]["box"] = [float("nan")] * 4
+
+
+def text_for_cells(table):
+    table["cells"] = "row"
+
+
 def huge_spans(table):
     table["cells"][0]["row_span"] = 10**9
 
@@ -210,7 +218,7 @@ def huge_spans(table):
 @pytest.mark.parametrize(
     "spoil",
     [overlapping, with_a_gap, outside, before_the_first, enormous, without_cells, a_wrong_header,
-     an_endless_box, a_number_as_text, huge_spans],
+     an_endless_box, a_number_as_text, huge_spans, a_box_of_nothing, text_for_cells],
 )  # fmt: skip
 def test_wrong_tables(shared, kept, spoil):
     id, table, put = edited(shared, kept)

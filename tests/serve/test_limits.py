@@ -2,11 +2,14 @@
 
 import os
 import socket
+import struct
 import threading
 import time
+import zlib
 
 import pytest
 
+from pdf_made import pdf, text
 from serve_client import BOUNDARY, eventually, multipart, picture, served
 from tallow.serve.table import uploads
 from tallow.serve.table.folders import PrivateFolder
@@ -98,8 +101,48 @@ def test_pages_and_pixels_are_limited(strict):
     job = strict.finished(*files)
     many, big, good = job["files"]
     assert many["error"] == ("t.tif: expected at most 2 pages, got 3; choose which pages to read")
-    assert big["state"] == "done" and "at most 200000 pixels" in big["pages"][0]["error"]
+    assert big["state"] == "error" and "at most 200000 pixels" in big["error"]
     assert (good["state"], len(good["tables"])) == ("done", 1)
+
+
+def bomb(side):
+    """A PNG of so many black pixels in each direction, in a few kB."""
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    packer = zlib.compressobj(9)
+    rows = bytes(1 + (side + 7) // 8) * 100
+    packed = b"".join(packer.compress(rows) for _ in range(side // 100)) + packer.flush()
+    head = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", packed)
+            + chunk(b"IEND", b""))  # fmt: skip
+
+
+def test_hostile_files_are_told_of_one_by_one(shared):
+    page = text(100, 700, "word")
+    hostile = {
+        "empty.png": (b"", "got no bytes"),
+        "cut.pdf": (pdf(page)[:200], "got a damaged one"),
+        "cut.png": (PNG[:-600], "image file is truncated"),
+        "pages.pdf": (pdf(*[page] * 1000), "expected at most 100 pages, got 1000"),
+        "bomb.png": (bomb(30_000), "expected at most 100000000 pixels"),
+        "html.png": (b"<html><table><td>1</table>", "got another"),
+        "exe.jpg": (b"MZ" + bytes(1000), "got another"),
+    }
+    one = picture(size=(41, 41), texts=[["x"]])
+    fine = {"really.pdf": PNG, "really.png": pdf(page), "one.png": one,
+            "huge.pdf": pdf(page, size=(1_000_000, 1_000_000))}  # fmt: skip
+    files = [(name, data) for name, (data, _) in hostile.items()]
+    job = shared.finished(*files, *fine.items())
+    found = {file["name"]: file for file in job["files"]}
+    for name, (_, said) in hostile.items():
+        assert found[name]["state"] == "error", name
+        assert said in found[name]["error"], found[name]["error"]
+    for name in fine:
+        assert (found[name]["state"], len(found[name]["tables"])) == ("done", 1), name
 
 
 def test_what_waits_is_limited(strict):

@@ -199,7 +199,9 @@ class Jobs:
     def _take(self, job: Job, file: File) -> None:
         try:
             take_result(file, job.folder, self.limits)
-            file.state, file.error = "done", ""
+            failed = [page["error"] for page in file.pages if page["error"]]
+            whole = not file.tables and failed and len(failed) == len(file.pages)
+            file.state, file.error = ("error", failed[0]) if whole else ("done", "")
         except (OSError, ValueError, TypeError, KeyError) as problem:
             file.state = "error"
             file.error = f"The result of the file cannot be used: {problem}."

@@ -10,7 +10,7 @@ from tallow.lazy_dataclasses import dataclass, field
 from tallow.serve.table.limits import Limits, megabytes
 from tallow.serve.table.tables import checked_table
 
-_RESULT_BYTES = 100_000_000
+_RESULT_BYTES = 30_000_000  # 100,000 cells
 
 
 @dataclass(eq=False)

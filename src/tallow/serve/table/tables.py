@@ -119,12 +119,13 @@ def _cell(given: dict[str, Any], read: bool) -> dict[str, Any]:
     if row < 0 or column < 0:
         raise ValueError("a cell stands before the first row or column")
     value = given.get("value") if read else None
+    text = _text(given.get("text", ""))
     return {
         "row": row,
         "column": column,
         "row_span": _count(given.get("row_span", 1)),
         "column_span": _count(given.get("column_span", 1)),
-        "text": _text(given.get("text", "")),
+        "text": text,
         "box": _box(given.get("box")),
         "page": _count(given.get("page", 1)),
         "confidence": _share(given.get("confidence", 1.0)),
@@ -134,8 +135,17 @@ def _cell(given: dict[str, Any], read: bool) -> dict[str, Any]:
         "value": value if value is None or isinstance(value, bool | int | float | str) else None,
         "number_format": _text(given.get("number_format", ""))[:100] if read else "",
         "note": _text(given.get("note", ""))[:100] if read else "",
-        "raised": [(int(a), int(b)) for a, b in given.get("raised", [])][:100],
+        "raised": _raised(given.get("raised", []), len(text)),
     }
+
+
+def _raised(given: Any, length: int) -> list[tuple[int, int]]:
+    """Superscripts that lie in the text, one after the other."""
+    made: list[tuple[int, int]] = []
+    for start, end in list(given)[:1000]:
+        if (made[-1][1] if made else 0) <= int(start) < int(end) <= length:
+            made.append((int(start), int(end)))
+    return made
 
 
 def _column_types(given: Any, columns: int) -> list[dict[str, Any]]:

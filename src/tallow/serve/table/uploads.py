@@ -21,6 +21,7 @@ _OPTIONS_BYTES = 10_000
 _NAME_LENGTH = 120
 # Sent after a refusal, a body is read on for so much, so that a browser gets to see the answer.
 _DRAINED_BYTES = 20_000_000
+_DRAIN_SECONDS = 20.0
 
 
 @dataclass
@@ -62,7 +63,7 @@ async def receive(request: Request, folder: Path, limits: Limits) -> Upload:
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limits.upload_bytes:
         if int(length) <= _DRAINED_BYTES:
-            await _drain(request)
+            await _drain(request, limits.upload_seconds)
         raise too_large
     with ExitStack() as opened:
         reader = _Reader(request, folder, limits, opened)
@@ -80,9 +81,14 @@ async def receive(request: Request, folder: Path, limits: Limits) -> Upload:
         return reader.finish()
 
 
-async def _drain(request: Request) -> None:
-    async for _ in request.stream():
-        pass
+async def _drain(request: Request, seconds: float) -> None:
+    import asyncio
+    from contextlib import suppress
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(min(seconds, _DRAIN_SECONDS)):
+            async for _ in request.stream():
+                pass
 
 
 class _Reader:
