@@ -59,16 +59,16 @@ def _exact_proposals() -> list[Propose]:
     return [ruled.propose, aligned.propose]
 
 
-def _proposals(named: Named) -> list[Propose]:
+def _proposals(named: Named) -> list[list[Propose]]:
     from tallow.documents.structures import cycle_center_net, lore, slanet
     from tallow.documents.structures.named import proposers
 
     if isinstance(named.structure, str):
-        return proposers(named.structure)
+        return [proposers(named.structure)]
     if named.structure is not None:
-        return [named.structure]
+        return [[named.structure]]
     fast = [*_exact_proposals(), slanet.propose]
-    return fast if named.models == "fast" else [*fast, cycle_center_net.propose, lore.propose]
+    return [fast] if named.models == "fast" else [fast, [cycle_center_net.propose, lore.propose]]
 
 
 def _detect(named: Named) -> Detect:

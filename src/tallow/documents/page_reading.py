@@ -22,6 +22,7 @@ from tallow.documents.steps import (
     TypeCells,
     Upright,
 )
+from tallow.documents.structure import Structure
 from tallow.documents.turning import main_turn, turned, turned_box
 from tallow.lazy_dataclasses import dataclass, replace
 
@@ -39,7 +40,7 @@ class Steps:
     reader: Reader
     look: Callable[[PageContent], None]
     detect: Detect
-    propose: Sequence[Propose]
+    propose: Sequence[Sequence[Propose]]  # a group is asked where those before it settle nothing
     propose_exact: Sequence[Propose]  # where words and rulings are known, as in a text layer
     select: Select
     assign: Assign
@@ -120,8 +121,8 @@ class PageReader:
         region = replace(region, box=at, turn=0)
         exact = content.source == "text layer"
         with self._step("structure"):
-            sources = steps.propose_exact if exact else steps.propose
-            proposals = [made for propose in sources for made in propose(upright, region)]
+            groups = [steps.propose_exact] if exact else steps.propose
+            proposals = _proposals(upright, region, groups)
             structure = steps.select(upright, region, proposals)
         if structure is None:
             return None
@@ -140,6 +141,20 @@ class PageReader:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def _proposals(
+    content: PageContent, region: Region, groups: Sequence[Sequence[Propose]]
+) -> list[Structure]:
+    """What the groups propose, until what they propose is settled."""
+    from tallow.documents.structures.settling import settled
+
+    proposals: list[Structure] = []
+    for number, group in enumerate(groups, 1):
+        proposals += [made for propose in group for made in propose(content, region)]
+        if number < len(groups) and settled(content, region, proposals):
+            break
+    return proposals
 
 
 def picture_content(pixels: Pixels) -> PageContent:

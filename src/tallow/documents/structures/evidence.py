@@ -233,17 +233,18 @@ def _agreement(measured: Measured, others: Sequence[Measured]) -> float:
 
     Of a source that proposes several, the one that agrees most counts.
     """
-    own = _keys(measured)
+    own = cell_keys(measured)
     found: dict[str, float] = {}
     for other in others:
-        keys, source = _keys(other), other.structure.source
+        keys, source = cell_keys(other), other.structure.source
         if source != measured.structure.source:
             same = 2 * len(own & keys) / max(1, len(own) + len(keys))
             found[source] = max(same, found.get(source, 0.0))
     return sum(found.values()) / len(found) if found else 0.5
 
 
-def _keys(measured: Measured) -> set[tuple[object, ...]]:
+def cell_keys(measured: Measured) -> set[tuple[object, ...]]:
+    """What cells of two structures must share: words and spans; empty ones their place."""
     return {
         (frozenset(home), slot.row_span, slot.column_span)
         if home
