@@ -27,6 +27,10 @@ class Job:
         ArgumentError: the output is there already, or cannot be written.
     """
 
+    command = "table"
+    default = "xlsx"
+    binary: tuple[str, ...] = ("xlsx", "parquet")
+
     def __init__(
         self,
         reader: TableReader,
@@ -39,10 +43,10 @@ class Job:
     ) -> None:
         self.reader, self.output, self.settings, self.resume = reader, output, settings, resume
         self.folder = output is not None and (output.endswith("/") or os.path.isdir(output))
-        self.format = format or _format_of(output, self.folder)
+        self.format = format or self._format_of(output)
         self.force = force
         if output is None:
-            _refuse_without_output(resume, self.format)
+            _refuse_without_output(resume, self.format, self.binary)
         elif not self.folder:
             refuse_existing(output, force)
             check_writable(output)
@@ -53,7 +57,7 @@ class Job:
         Raises:
             ArgumentError: some files or pages failed; what the others have is written.
         """
-        failures = Failures("table", len(found))
+        failures = Failures(self.command, len(found))
         ready = failures.sound(found)
         self.settings["inputs"] = [[item.id, _size(item.value)] for item in ready]
         documents: list[Document] = []
@@ -68,9 +72,43 @@ class Job:
                     self._read(item, pages, password, failures, documents, journal)
                 if documents:
                     self._write(documents, self.output)
-            empty = sum(_tell_empty(document) for document in documents)
+            empty = sum(self.tell_empty(document) for document in documents)
         failures.tell()
         return empty
+
+    @staticmethod
+    def suffixes() -> dict[str, str]:
+        """The format of a file by its suffix."""
+        return {each: each for each in SUFFIXES}
+
+    def _format_of(self, output: str | None) -> str | None:
+        from tallow.cli.errors import UsageError
+
+        if output is None:
+            return None
+        if self.folder:
+            return self.default
+        formats = self.suffixes()
+        suffix = Path(output).suffix.lower().removeprefix(".")
+        if suffix not in formats:
+            wanted = ", ".join(f".{each}" for each in formats)
+            raise UsageError(f"{output}: expected a name that ends in {wanted}, or --format")
+        return formats[suffix]
+
+    def ending(self) -> str:
+        """What names of files in a folder end in."""
+        return str(self.format)
+
+    def tell_empty(self, document: Document) -> int:
+        """A note for the pages that have no table; gives how many they are."""
+        with_table = {number for table in document.tables for number in table.pages}
+        empty = [p.number for p in document.pages if p.number not in with_table and not p.error]
+        if empty and not with_table:
+            note(f"{document.name}: no table found on {_counted(len(empty), 'page')}")
+        elif empty:
+            listed = ", ".join(map(str, empty[:20])) + (", …" if len(empty) > 20 else "")
+            note(f"{document.name}: no table found on page {listed}")
+        return len(empty)
 
     def _targets(self, ready: list[NamedItem]) -> list[tuple[NamedItem, str]]:
         """Where each file's tables go in the output's folder; of one name the second gets `-2`."""
@@ -83,7 +121,7 @@ class Job:
             stem = "stdin" if item.id == "-" else Path(item.id).stem
             taken[stem] += 1
             stem += f"-{taken[stem]}" if taken[stem] > 1 else ""
-            target = os.path.join(self.output, f"{stem}.{self.format}")
+            target = os.path.join(self.output, f"{stem}.{self.ending()}")
             refuse_existing(target, self.force)
             found.append((item, target))
         return found
@@ -102,7 +140,7 @@ class Job:
             self._read(item, pages, password, failures, documents, journal)
             for document in documents:
                 self._write([document], target)
-        return sum(_tell_empty(document) for document in documents)
+        return sum(self.tell_empty(document) for document in documents)
 
     def _read(
         self,
@@ -189,26 +227,12 @@ def _size(value: Any) -> int | None:
         return None
 
 
-def _format_of(output: str | None, folder: bool) -> str | None:
-    from tallow.cli.errors import UsageError
-
-    if output is None:
-        return None
-    suffix = Path(output).suffix.lower().removeprefix(".")
-    if folder:
-        return "xlsx"
-    if suffix not in SUFFIXES:
-        wanted = ", ".join(f".{each}" for each in SUFFIXES)
-        raise UsageError(f"{output}: expected a name that ends in {wanted}, or --format")
-    return suffix
-
-
-def _refuse_without_output(resume: bool, format: str | None) -> None:
+def _refuse_without_output(resume: bool, format: str | None, binary: tuple[str, ...]) -> None:
     from tallow.cli.errors import UsageError
 
     if resume:
         raise UsageError("--resume: expected -o OUT")
-    if format in ("xlsx", "parquet"):
+    if format in binary:
         raise UsageError(f"--format {format}: expected -o OUT")
 
 
@@ -224,18 +248,6 @@ def _together(documents: list[Document]) -> Document:
         for table in document.tables:
             table.title = table.title or Path(document.name).stem
     return Document(f"{len(documents)} files", pages, tables)
-
-
-def _tell_empty(document: Document) -> int:
-    """A note for the pages that have no table; gives how many they are."""
-    with_table = {number for table in document.tables for number in table.pages}
-    empty = [p.number for p in document.pages if p.number not in with_table and not p.error]
-    if empty and not with_table:
-        note(f"{document.name}: no table found on {_counted(len(empty), 'page')}")
-    elif empty:
-        listed = ", ".join(map(str, empty[:20])) + (", …" if len(empty) > 20 else "")
-        note(f"{document.name}: no table found on page {listed}")
-    return len(empty)
 
 
 def _counted(count: int, what: str) -> str:

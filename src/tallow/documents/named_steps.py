@@ -80,11 +80,11 @@ def _detect(named: Named) -> Detect:
 
 
 def _reader(named: Named) -> Reader:
-    from tallow.documents.ocr.engine import OCR
+    from tallow.documents.ocr.named import reader_named
 
     if named.ocr is not None and not isinstance(named.ocr, str):
         return named.ocr
-    return OCR(named.ocr or ("tiny" if named.models == "fast" else "small"))
+    return reader_named(named.ocr or ("tiny" if named.models == "fast" else None), named.language)
 
 
 def _typing(raw: bool) -> TypeCells:

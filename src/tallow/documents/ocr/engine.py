@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tallow.documents.content import Word
-from tallow.documents.geometry import Box, Quad, box_of, quad_of
+from tallow.documents.geometry import Box, Quad, box_of, quad_of, union
 from tallow.documents.ocr import crops, marks, rectangles
 from tallow.documents.ocr.detection import LineArea, find_lines
 from tallow.documents.ocr.ink import PageInk, page_ink
+from tallow.documents.ocr.languages import check_language, readable
 from tallow.documents.ocr.marks import Mark
-from tallow.documents.ocr.models import model_set
+from tallow.documents.ocr.models import characters, model_set
 from tallow.documents.ocr.recognition import Reading, recognise
 from tallow.documents.ocr.scale import detection_scale
 from tallow.documents.ocr.words import words_of_line
@@ -41,17 +42,33 @@ class OCR:
     """A reader of the text of pictures: `OCR().read(pixels)`.
 
     `models` are "small" (PP-OCRv6, 18,708 characters), "tiny" (PP-OCRv6, the fast one) or "v5"
-    (PP-OCRv5 mobile). `least_confidence` is what a line must have to be kept.
+    (PP-OCRv5 mobile). `language` is what the text is in, as "de" or "zh-TW": one that the models
+    lack letters of is refused, otherwise it changes nothing. `least_confidence` is what a line must
+    have to be kept.
     """
 
-    def __init__(self, models: str = "small", *, least_confidence: float = 0.5) -> None:
-        """Choose models; they are fetched and loaded when they are first needed.
+    def __init__(
+        self,
+        models: str = "small",
+        *,
+        language: str | None = None,
+        least_confidence: float = 0.5,
+    ) -> None:
+        """Choose models; they are loaded when they are first needed.
 
         Raises:
-            ArgumentError: there are no models of that name.
+            ArgumentError: there are no models of that name, the language is not known, or the
+                models cannot read it.
+            HubError: a language is given, and the models cannot be fetched.
         """
         self.models = model_set(models)
+        self.language = language and check_language(language, characters(self.models), models)
         self.least_confidence = least_confidence
+
+    @property
+    def languages(self) -> list[str]:
+        """The codes of the languages whose letters the models have."""
+        return readable(characters(self.models))
 
     def read(self, source: Any) -> list[Word]:
         """The words of a page, in its pixels, line by line from the top.
@@ -95,9 +112,13 @@ class OCR:
         missed = marks.missed(ink, [line.quad for line in found])
         return _with_marks(found, [mark for mark in missed if mark.bar or mark.text], ink)
 
+    def recognise(self, lines: Sequence[Pixels]) -> list[Reading]:
+        """What each line says; lines are (48, width, 3) RGB."""
+        return recognise(lines, self.models)
+
     def read_lines(self, crops_of_lines: Sequence[Pixels]) -> list[tuple[str, float]]:
         """Text and confidence of pictures that hold one line each, (height, width, 3) RGB."""
-        readings = recognise([crops.resized(each) for each in crops_of_lines], self.models)
+        readings = self.recognise([crops.resized(each) for each in crops_of_lines])
         return [(each.text, each.confidence) for each in readings]
 
     def _readings(
@@ -113,7 +134,7 @@ class OCR:
         asked = [(i, turn) for i, turns in enumerate(ways) for turn in turns]
         pictures = [crops.cut(page, quads[i], turn) for i, turn in asked]
         best: dict[int, tuple[Reading, int, Pixels]] = {}
-        readings = recognise(pictures, self.models)
+        readings = self.recognise(pictures)
         for (i, turn), picture, reading in zip(asked, pictures, readings, strict=True):
             if i not in best or reading.confidence > best[i][0].confidence:
                 best[i] = (reading, turn, picture)
@@ -149,6 +170,14 @@ def _with_marks(lines: Sequence[Line], missed: Sequence[Mark], ink: PageInk) -> 
     for word in marks.with_marks(words, ink):
         found.setdefault(word.line, []).append(word)
     return [_with_words(line, tuple(found.get(i, ()))) for i, line in enumerate(lines)]
+
+
+def line_of(words: Sequence[Word]) -> Line:
+    """A line of the words that it consists of."""
+    sure = sum(word.confidence for word in words) / len(words)
+    quad = words[0].quad if len(words) == 1 and words[0].quad else None
+    quad = quad or quad_of(union(word.box for word in words))
+    return Line(" ".join(word.text for word in words), sure, quad, words[0].turn, tuple(words))
 
 
 def _with_words(line: Line, words: tuple[Word, ...]) -> Line:
