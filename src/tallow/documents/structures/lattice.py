@@ -14,6 +14,7 @@ from tallow.lazy_dataclasses import dataclass, field
 _DRAWN = 0.5  # of the side of a place of the grid, that a ruling must cover
 # Of the height of text.
 _OVER = 0.3  # that text must reach beyond a border, to both sides, to stand over it
+_JUNCTION = 0.35  # that the end of a ruling may be away from the one it meets
 _BLOCK_GAP = 1.5  # between blocks of text that are cells of their own
 _LEVEL = 0.4  # that lines of one row may differ by
 
@@ -129,7 +130,18 @@ class Lattice:
         level = self.columns[column + 1]
         if not level.drawn:
             return not self._is_crossed(level.at, self.in_rows[row])
-        return level.covers(self.rows[row].at, self.rows[row + 1].at)
+        if level.covers(self.rows[row].at, self.rows[row + 1].at):
+            return True
+        ends = self._ends_at(self.rows[row], level.at) or self._ends_at(
+            self.rows[row + 1], level.at
+        )
+        return ends and not self._is_crossed(level.at, self.in_rows[row])
+
+    def _ends_at(self, level: Level, at: float) -> bool:
+        """Whether a piece of a border ends at a border across, which it must have met there."""
+        near = _JUNCTION * self.height
+        ends = any(min(abs(a - at), abs(b - at)) <= near for a, b in level.pieces)
+        return ends and not any(a < at - near and b > at + near for a, b in level.pieces)
 
     def _rectangles(self) -> list[Area]:
         """Rectangles of places that missing borders join, each as wide, then as tall, as can be."""
@@ -237,7 +249,7 @@ class Lattice:
         """
         inner = range(area.left + 1, area.right)
         columns = {self.column_of(piece.box) for piece in pieces}
-        if len(columns) < 2:
+        if len(columns) < 2 or _is_spread(pieces):
             return []
         if not any(self._is_crossed(self.columns[k].at, pieces) for k in inner):
             return list(inner)
@@ -262,3 +274,9 @@ class Lattice:
     def _is_crossed(self, at: float, pieces: list[Piece]) -> bool:
         over = _OVER * self.height
         return any(piece.box[0] + over < at < piece.box[2] - over for piece in pieces)
+
+
+def _is_spread(pieces: Sequence[Piece]) -> bool:
+    """Whether letters of one word stand apart, as short heads in Chinese are set."""
+    words = [word for piece in pieces for word in piece.words]
+    return len({word.line for word in words}) == 1 and all(len(word.text) == 1 for word in words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from statistics import median
 
 from tallow.documents.content import PageContent, Word
@@ -13,6 +14,7 @@ from tallow.lazy_dataclasses import dataclass, field
 _LEVEL = 0.5  # how far middles of words of one line may be apart
 _WIDE_GAP = 0.45  # between pieces of a text layer; a space takes about 0.3
 _WIDE_GAP_READ = 0.7  # between words of two lines of a reader, whose boxes have a margin
+_NEAR_GAP = 0.3  # that a border may miss a gap by, and that a gap at a border is wide at least
 _SAME_PIECE = 1.2  # between words that the reader found in one line
 
 
@@ -107,6 +109,37 @@ def _stands_on(a: Box, b: Box) -> bool:
     """Whether two words cannot be of one line: one is above much of the other."""
     shared = min(a[2], b[2]) - max(a[0], b[0])
     return shared > 0.4 * min(a[2] - a[0], b[2] - b[0])
+
+
+def parted(lines: Sequence[Line], edges: Sequence[float], height: float) -> list[Line]:
+    """Lines whose pieces are divided where a border of columns runs through a gap of words.
+
+    Words of two lines of a reader always are; of one line where the gap is wider than its others.
+    """
+    return [
+        Line([part for piece in line.pieces for part in _parts(piece, edges, height)])
+        for line in lines
+    ]
+
+
+def _parts(piece: Piece, edges: Sequence[float], height: float) -> list[Piece]:
+    words = sorted(piece.words, key=lambda word: word.box[0])
+    gaps = [b.box[0] - a.box[2] for a, b in pairwise(words)]
+    inside = [edge for edge in edges[1:-1] if piece.box[0] < edge < piece.box[2]]
+    if not inside or not gaps:
+        return [piece]
+    common = median(gaps)
+    near = _NEAR_GAP * height
+    groups = [[words[0]]]
+    for a, b, gap in zip(words, words[1:], gaps, strict=False):
+        at_edge = any(a.box[2] - near <= edge <= b.box[0] + near for edge in inside)
+        other_line = a.line != b.line and min(a.confidence, b.confidence) < 1.0
+        wide = gap > max(1.5 * common, _NEAR_GAP * height) and len(gaps) > 1
+        if at_edge and (other_line or wide):
+            groups.append([b])
+        else:
+            groups[-1].append(b)
+    return [Piece(group) for group in groups]
 
 
 def _pieces(words: list[Word], height: float) -> list[Piece]:

@@ -22,8 +22,10 @@ _MOST_FILLS = 5_000
 # Of the height of text.
 _NEAR = 0.35  # rulings nearer than that are one border
 _SHORTEST = 1.2  # a border is drawn at least so long
+_TOUCHING = 0.35  # the end of a ruling that touches another is nearer
 _NARROWEST = 0.45  # a row or column is at least so wide
 _SMALLEST_FILL = 0.8
+_MEET = 0.1  # areas nearer than that touch: a line may have been drawn between others
 
 SOURCE = "rulings"
 
@@ -40,7 +42,7 @@ def propose(content: PageContent, region: Region) -> list[Structure]:
         return []
     height = text_height(words)
     lines = lines_of(words, height) if words else []
-    borders = rulings_within(content, region.box, height)
+    borders = _without_strokes(rulings_within(content, region.box, height), height)
     borders += edges_of_fills(content.fills[:_MOST_FILLS], region.box, height)
     made = [_lattice(borders, lines, region.box, height, more) for more in (False, True)]
     found: list[Structure] = []
@@ -60,10 +62,29 @@ def _structure(lattice: Lattice, confidence: float) -> Structure:
     )  # fmt: skip
 
 
+def _without_strokes(rulings: Sequence[Ruling], height: float) -> list[Ruling]:
+    """Rulings without those inside one column of a ruled table that touch neither of its sides.
+
+    Such are lines under words; rules under heads are no less free, in tables without columns drawn.
+    """
+    upright = [each for each in rulings if not each.horizontal]
+    near = _TOUCHING * height
+    kept = []
+    for each in rulings:
+        beside = [r.at for r in upright if r.start - near <= each.at <= r.end + near]
+        left = [at for at in beside if at <= each.start + near]
+        right = [at for at in beside if at >= each.end - near]
+        free = each.horizontal and left and right
+        if free and each.start - max(left) > near and min(right) - each.end > near:
+            continue
+        kept.append(each)
+    return kept
+
+
 def edges_of_fills(fills: Sequence[Fill], box: Box, height: float) -> list[Ruling]:
     """The sides of filled areas as rulings, but for those where areas of one colour meet."""
     left, top, right, bottom = box
-    near = _NEAR * height
+    near = _MEET * height
     inside = [
         fill
         for fill in fills
@@ -78,20 +99,38 @@ def edges_of_fills(fills: Sequence[Fill], box: Box, height: float) -> list[Rulin
             (True, b, a, c), (True, d, a, c), (False, a, b, d), (False, c, b, d),
         ):  # fmt: skip
             within = (top, bottom) if horizontal else (left, right)
-            goes_on = any(_meets(each.box, horizontal, at, start, end, near) for each in others)
-            if not goes_on and within[0] - near <= at <= within[1] + near:
-                found.append(Ruling(horizontal, at, start, end))
+            if not within[0] - near <= at <= within[1] + near:
+                continue
+            free = [(start, end)]
+            for each in others:
+                free = _without(free, _meeting(each.box, horizontal, at, near))
+            found += [Ruling(horizontal, at, a, b) for a, b in free if b - a > near]
     return found
 
 
-def _meets(box: Box, horizontal: bool, at: float, start: float, end: float, near: float) -> bool:
-    """Whether an area lies on both sides of a side of another one, or goes on behind it."""
+def _meeting(box: Box, horizontal: bool, at: float, near: float) -> tuple[float, float]:
+    """The stretch of a side at `at` that another area lies on both sides of, or goes on behind."""
     low, high = (box[1], box[3]) if horizontal else (box[0], box[2])
-    first, last = (box[0], box[2]) if horizontal else (box[1], box[3])
-    across = low < at - 0.1 * near and high > at + 0.1 * near
-    along = min(end, last) - max(start, first)
-    touches = min(abs(low - at), abs(high - at)) <= 0.1 * near
-    return along > 0.9 * (end - start) and (across or touches)
+    across = low < at - near and high > at + near
+    if across or min(abs(low - at), abs(high - at)) <= near:
+        return (box[0], box[2]) if horizontal else (box[1], box[3])
+    return (0.0, 0.0)
+
+
+def _without(
+    pieces: list[tuple[float, float]], gone: tuple[float, float]
+) -> list[tuple[float, float]]:
+    """Stretches without the part that another one covers."""
+    left = []
+    for start, end in pieces:
+        if gone[1] <= start or gone[0] >= end:
+            left.append((start, end))
+            continue
+        if gone[0] > start:
+            left.append((start, gone[0]))
+        if gone[1] < end:
+            left.append((gone[1], end))
+    return left
 
 
 def _lattice(
