@@ -11,7 +11,7 @@ from tallow.documents.steps import Region
 from tallow.documents.structure import Structure, tiled
 from tallow.documents.structures.columns import column_edges
 from tallow.documents.structures.grouping import Row, rows_of
-from tallow.documents.structures.lines import lines_of, text_height, words_within
+from tallow.documents.structures.lines import lines_of, parted, text_height, words_within
 from tallow.documents.structures.spans import column_spans, slots_of
 
 _MOST_WORDS = 20_000  # of a table
@@ -31,6 +31,7 @@ def propose(content: PageContent, region: Region) -> list[Structure]:
     height = text_height(words)
     lines = lines_of(words, height)
     edges = column_edges(lines, height, region.box[0], region.box[2])
+    lines = parted(lines, edges, height)
     rulings = rulings_within(content, region.box, height)
     found: list[Structure] = []
     for joining, blanks_join, confidence in (

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from tallow.documents.structures.lines import Line, Piece
 
-_WIDE = 0.6  # of the region: titles, section rows and notes, which say nothing of columns
+_WIDE = 0.6  # of the region: titles, sections and notes alone in a line say nothing of columns
 _ALONE = 0.34  # what a line of one piece counts
 _VALLEY = 0.3  # of the lower of two columns' lines, that may cross the gap between them
 _FEW = 0.15  # of all lines, that a title over columns stands in
@@ -39,9 +39,10 @@ def _spans(lines: Sequence[Line], width: float) -> list[tuple[float, float, floa
     """(start, end, weight) of pieces that tell of columns."""
     found = []
     for line in lines:
-        weight = 1.0 if len(line.pieces) > 1 else _ALONE
+        alone = len(line.pieces) == 1
         boxes = [piece.box for piece in line.pieces]
-        found += [(a, c, weight) for a, _, c, _ in boxes if c - a < _WIDE * width]
+        if not (alone and boxes[0][2] - boxes[0][0] > _WIDE * width):
+            found += [(a, c, _ALONE if alone else 1.0) for a, _, c, _ in boxes]
     return found
 
 

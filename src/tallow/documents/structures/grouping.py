@@ -133,16 +133,28 @@ def _header_rows(
     steps = [b.middle - a.middle for a, b in pairwise(lines)]
     least = min((step for step in steps if step > _INTERLEAVED * height), default=height)
     rows = [Row([lines[0]], header=True)]
-    for above, line, step in zip(lines, lines[1:], steps, strict=False):
-        apart = ruled_between(above, line, edges, rulings) > 0.1
+    for line, step in zip(lines[1:], steps, strict=True):
+        apart = _is_under_rule(rows[-1], line, rulings)
         loose = step > max(_LOOSE * least, 1.2 * height)
         near = step <= _INTERLEAVED * height
         heads = _heads_several(rows[-1], line, edges, height)
-        if not near and (apart or loose or heads):
+        if apart or (not near and (loose or heads)):
             rows.append(Row([line], header=True))
         else:
             rows[-1].lines.append(line)
     return rows
+
+
+def _is_under_rule(row: Row, line: Line, rulings: Sequence[Ruling]) -> bool:
+    """Whether a rule lies between a row and a line, over one of the line's pieces."""
+    return any(
+        each.horizontal
+        and row.lines[0].middle < each.at < line.middle
+        and min(each.end, piece.box[2]) - max(each.start, piece.box[0])
+        > 0.5 * (piece.box[2] - piece.box[0])
+        for each in rulings
+        for piece in line.pieces
+    )
 
 
 def _heads_several(row: Row, line: Line, edges: Sequence[float], height: float) -> bool:
@@ -163,6 +175,25 @@ def _heads_several(row: Row, line: Line, edges: Sequence[float], height: float) 
     return False
 
 
+_BULLET = re.compile(r"[•·▪◦●■□–*-] ?\D.*")
+
+
+def _bulleted(lines: Sequence[Line], edges: Sequence[float]) -> set[int]:
+    """The columns of lists: most cells' first lines, and more than two pieces, have a bullet."""
+    counts: dict[int, list[bool]] = {}
+    for line in lines:
+        for piece in line.pieces:
+            marks = counts.setdefault(column_of(piece, edges), [])
+            marks.append(bool(_BULLET.fullmatch(piece.text)))
+    return {column for column, marks in counts.items() if sum(marks) > max(2, 0.3 * len(marks))}
+
+
+def _in_lists(line: Line, edges: Sequence[float], lists: set[int]) -> list[bool]:
+    """Whether each piece of a line in columns of lists begins with a bullet."""
+    pieces = [piece for piece in line.pieces if column_of(piece, edges) in lists]
+    return [bool(_BULLET.fullmatch(piece.text)) for piece in pieces]
+
+
 def _body_rows(
     lines: list[Line], edges: Sequence[float], rulings: Sequence[Ruling], height: float,
     joining: bool,
@@ -171,10 +202,14 @@ def _body_rows(
         return []
     pitch = _row_pitch(lines, edges)
     rows = [Row([lines[0]])]
+    lists = _bulleted(lines, edges)
     for above, line in pairwise(lines):
         step = line.middle - above.middle
         joins = step <= _INTERLEAVED * height
-        if not joins and joining and ruled_between(above, line, edges, rulings) < 0.3:
+        marks = _in_lists(line, edges, lists)
+        if len(lists) > 1 and joining:
+            joins = not any(marks)
+        elif not joins and joining and ruled_between(above, line, edges, rulings) < 0.3:
             tight = step <= _TIGHT * pitch
             joins = _goes_on(rows[-1], line, edges, height, tight)
         if joins:

@@ -13,11 +13,12 @@ from tallow.documents.structures.aligned import rulings_within
 from tallow.documents.structures.columns import column_edges
 from tallow.documents.structures.grouping import filled, rows_of
 from tallow.documents.structures.lattice import Lattice, Level, levels_of
-from tallow.documents.structures.lines import Line, lines_of, text_height, words_within
+from tallow.documents.structures.lines import Line, lines_of, parted, text_height, words_within
 
 _MOST_WORDS = 20_000  # of a table
 _MOST_LEVELS = 400  # of rows or of columns
 _MOST_FILLS = 5_000
+_SHARED = 0.3  # of a table's side, that sides of fills at one place must take together
 
 # Of the height of text.
 _NEAR = 0.35  # rulings nearer than that are one border
@@ -82,7 +83,7 @@ def _without_strokes(rulings: Sequence[Ruling], height: float) -> list[Ruling]:
 
 
 def edges_of_fills(fills: Sequence[Fill], box: Box, height: float) -> list[Ruling]:
-    """The sides of filled areas as rulings, but for those where areas of one colour meet."""
+    """The sides of filled areas as rulings of no thickness, but where areas of one colour meet."""
     left, top, right, bottom = box
     near = _MEET * height
     inside = [
@@ -104,7 +105,7 @@ def edges_of_fills(fills: Sequence[Fill], box: Box, height: float) -> list[Rulin
             free = [(start, end)]
             for each in others:
                 free = _without(free, _meeting(each.box, horizontal, at, near))
-            found += [Ruling(horizontal, at, a, b) for a, b in free if b - a > near]
+            found += [Ruling(horizontal, at, a, b, 0.0) for a, b in free if b - a > near]
     return found
 
 
@@ -138,6 +139,7 @@ def _lattice(
 ) -> Lattice | None:
     """The grid of a region; `more_columns` looks for white gaps in ruled columns, too."""
     near, shortest = _NEAR * height, _SHORTEST * height
+    borders = _without_odd_fills(borders, box, near)
     ys = levels_of([each for each in borders if each.horizontal], near, shortest)
     xs = levels_of([each for each in borders if not each.horizontal], near, shortest)
     if len(ys) + len(xs) < 3 or max(len(ys), len(xs)) > _MOST_LEVELS:
@@ -150,8 +152,32 @@ def _lattice(
     xs = _with_gaps(xs, lines, height, more_columns)
     if len(xs) < 3 and len(ys) < 3:
         return None
+    lines = parted(lines, [level.at for level in xs], height)
     ys = _with_rows(ys, xs, lines, borders, height)
     return Lattice(ys, xs, lines, height)
+
+
+def _without_odd_fills(borders: Sequence[Ruling], box: Box, near: float) -> list[Ruling]:
+    """Borders without sides of fills that few others share, where rulings are drawn that way.
+
+    Areas found in pictures end early now and then.
+    """
+    kept = []
+    for each in borders:
+        drawn = [r for r in borders if r.horizontal == each.horizontal and not _is_side(r)]
+        low, high = (0, 2) if each.horizontal else (1, 3)
+        along = sum(
+            r.end - r.start
+            for r in borders
+            if r.horizontal == each.horizontal and abs(r.at - each.at) <= near
+        )
+        if len(drawn) < 3 or not _is_side(each) or along > _SHARED * (box[high] - box[low]):
+            kept.append(each)
+    return kept
+
+
+def _is_side(border: Ruling) -> bool:
+    return border.thickness == 0.0
 
 
 def _framed(
