@@ -64,7 +64,7 @@ def _structure(lattice: Lattice, confidence: float) -> Structure:
 
 
 def _without_strokes(rulings: Sequence[Ruling], height: float) -> list[Ruling]:
-    """Rulings without those inside one column of a ruled table that touch neither of its sides.
+    """Rulings without those that are alone inside one column and touch neither of its sides.
 
     Such are lines under words; rules under heads are no less free, in tables without columns drawn.
     """
@@ -75,7 +75,13 @@ def _without_strokes(rulings: Sequence[Ruling], height: float) -> list[Ruling]:
         beside = [r.at for r in upright if r.start - near <= each.at <= r.end + near]
         left = [at for at in beside if at <= each.start + near]
         right = [at for at in beside if at >= each.end - near]
-        free = each.horizontal and left and right
+        alone = not any(
+            r.horizontal
+            and abs(r.at - each.at) + abs(r.start - each.start) > 0
+            and abs(r.at - each.at) <= near
+            for r in rulings
+        )
+        free = each.horizontal and left and right and alone
         if free and each.start - max(left) > near and min(right) - each.end > near:
             continue
         kept.append(each)
