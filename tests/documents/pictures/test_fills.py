@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from drawn_tables import as_jpeg, grid_table, paragraphs
+from tallow.documents.content import PageContent, Word
 from tallow.documents.geometry import intersection_over_union
 from tallow.documents.pictures.fills import find_fills
 from tallow.documents.pictures.levels import text_height
+from tallow.documents.pictures.looking import look
 
 
 def close(colour, wanted, tolerance=6):
@@ -60,3 +62,19 @@ def test_text_height(size, dark):
 
 def test_no_text_has_no_height():
     assert text_height(np.full((50, 50, 3), 255, np.uint8)) == 0
+
+
+def test_marks_on_edges_are_no_words():
+    picture, ys, _ = grid_table(line=0, header=(0, 90, 170), seed=1)
+    pixels = np.asarray(picture)
+    at = float(ys[1])
+    words = [
+        Word("-", (30, at - 5, 40, at + 5)),  # the lower edge of the header
+        Word("-", (30, at + 8, 40, at + 20)),  # a dash in the row below
+        Word("No", (30, at - 5, 50, at + 5)),
+    ]
+    size = picture.size
+    content = PageContent(*size, "picture", list(words), rendered=lambda: pixels)
+    look(content)
+    assert content.words == words[1:]
+    assert len(content.fills) == 1

@@ -208,15 +208,21 @@ def _line(axis: _Axis, pieces: Runs, dark: bool) -> list[_Line]:
 
     long = pieces.length >= axis.shortest / 2
     middle = (pieces.start + pieces.end) / 2
-    slope, base = _fit(middle[long], pieces.row[long], pieces.length[long], axis.shortest)
-    near = np.abs(pieces.row - base - slope * middle) <= axis.em * THICKEST / 2 + 1
-    if not near.any():
-        return []
-    start, end = int(pieces.start[near].min()), int(pieces.end[near].max())
-    if end - start < axis.shortest:
-        return []
-    measured = _measure(axis, start, end, (slope, base), dark)
-    return [measured] if measured else []
+    rows, weights = pieces.row[long], pieces.length[long]
+    level = float(rows[np.argsort(rows)][np.searchsorted(np.cumsum(weights), weights.sum() / 2)])
+    fits = [(0.0, level)]
+    if np.ptp(rows) > 2:  # skew rather than thick
+        fits.append(_fit(middle[long], rows, weights, axis.shortest))
+    for slope, base in fits:
+        near = np.abs(pieces.row - base - slope * middle) <= axis.em * THICKEST / 2 + 1
+        if not near.any():
+            continue
+        start, end = int(pieces.start[near].min()), int(pieces.end[near].max())
+        if end - start >= axis.shortest:
+            measured = _measure(axis, start, end, (slope, base), dark)
+            if measured:
+                return [measured]
+    return []
 
 
 def _fit(x: Any, y: Any, weights: Any, shortest: float) -> tuple[float, float]:
@@ -226,7 +232,7 @@ def _fit(x: Any, y: Any, weights: Any, shortest: float) -> tuple[float, float]:
     middle_x, middle_y = np.average(x, weights=weights), np.average(y, weights=weights)
     spread = np.average((x - middle_x) ** 2, weights=weights)
     slope = 0.0
-    if spread > shortest**2 / 16 and np.ptp(y) > 2:  # otherwise it is thick rather than skew
+    if spread > shortest**2 / 16:
         slope = float(np.average((x - middle_x) * (y - middle_y), weights=weights) / spread)
         slope = max(-0.02, min(0.02, slope))
     return slope, float(middle_y - slope * middle_x)
@@ -262,9 +268,9 @@ def _measure(
         return None
     if not _even(axis, across, (first, last), contrast, dark):
         return None
-    drawn = np.flatnonzero(
-        across[max(first - 1, 0) : last + 2].min(axis=0) <= bottom + contrast / 2
-    )
+    line = across[max(first - 1, 0) : last + 2].min(axis=0)
+    beside = np.minimum(across[max(first - 2, 0)], across[min(last + 2, len(across) - 1)])
+    drawn = np.flatnonzero((line <= bottom + contrast / 2) | (beside - line >= contrast))
     start, end = int(x[drawn[0]]), int(x[drawn[-1]]) + 1
     middle = float(np.mean(y)) + (first + last) / 2 - reach + 0.5
     return (middle, start, end, thickness) if end - start >= axis.shortest else None

@@ -9,6 +9,8 @@ from tallow.lazy_dataclasses import dataclass
 if TYPE_CHECKING:
     from tallow.documents.pictures.levels import Ink, Levels
 
+AGREE = 0.12
+"""Degrees within which angles are taken for the same."""
 MOST = 12.0
 """Degrees that are looked for: beyond, lines of neighbouring columns would be joined."""
 
@@ -77,29 +79,33 @@ def skew_of(levels: Levels, ink: Ink, noise: float) -> float:
     upright = segments(levels, em, noise, horizontal=False)
     angles = np.concatenate([level.degrees, -upright.degrees])
     lengths = np.concatenate([level.length, upright.length])
-    by_lines = _agreed(angles, lengths, min(levels.shape) / 2)
-    if by_lines is not None and abs(by_lines) <= MOST:
-        return by_lines
-    return _of_text(ink)
+    text = _of_text(ink)
+    if lengths.sum() < min(levels.shape) / 2:
+        return text or 0.0
+    return _agreed(angles, lengths, text, max(levels.shape))
 
 
-def _agreed(angles: Any, lengths: Any, enough: float) -> float | None:
-    """The angle that most of the lines' length agrees on within half a degree; None without."""
+def _agreed(angles: Any, lengths: Any, text: float | None, width: float) -> float:
+    """The angle that lines agree on best, text being one more as long as the page is wide.
+
+    Pale lines and edges of fills are told less well than dark ones: what agrees counts, not the
+    mean. An angle counts with the square of the length, as its error goes down with that.
+    """
     import numpy as np
 
-    if lengths.sum() < enough:
-        return None
-    order = np.argsort(angles)
-    middle = np.searchsorted(np.cumsum(lengths[order]), lengths.sum() / 2)
-    near = np.abs(angles - angles[order][middle]) <= 0.5
-    if lengths[near].sum() < 0.6 * lengths.sum():
-        return None
-    # Longer lines tell the angle better, by their length and by the pixel that an end is off.
-    return float(np.average(angles[near], weights=lengths[near] ** 2))
+    weights = lengths**2
+    candidates = angles if text is None else np.append(angles, text)
+    voices = weights if text is None else np.append(weights, width**2)
+    near = np.abs(candidates[:, None] - candidates[None, :]) <= AGREE
+    best = candidates[int(np.argmax((near * voices[None, :]).sum(axis=1)))]
+    chosen = np.abs(angles - best) <= AGREE
+    if lengths[chosen].sum() < width / 4:
+        return float(best)
+    return float(np.average(angles[chosen], weights=weights[chosen]))
 
 
-def _of_text(ink: Ink) -> float:
-    """The angle at which the feet of letters fall into the fewest lines.
+def _of_text(ink: Ink) -> float | None:
+    """The angle at which the feet of letters fall into the fewest lines; None without one.
 
     Postl's projection (US patent 4,723,297, 1988) of Baird's points (The skew angle of printed
     documents, 1987); each line of letters makes a peak where the angle is right.
@@ -110,7 +116,7 @@ def _of_text(ink: Ink) -> float:
     height = glyphs[:, 3] - glyphs[:, 1]
     glyphs = glyphs[(height >= 0.5 * em) & (height <= 2 * em)]
     if len(glyphs) < 10:
-        return 0.0
+        return None
     x, y = (glyphs[:, 0] + glyphs[:, 2]) / 2, glyphs[:, 3].astype(float)
     if len(x) > 4000:
         chosen = np.random.default_rng(0).choice(len(x), 4000, replace=False)
@@ -132,4 +138,4 @@ def _of_text(ink: Ink) -> float:
     fine = best + np.arange(-0.3, 0.301, 0.05)
     scores = [score(angle) for angle in fine]
     best, value = float(fine[np.argmax(scores)]), max(scores)
-    return best if value > 1.1 * score(0.0) else 0.0
+    return best if value > 1.1 * score(0.0) else None
