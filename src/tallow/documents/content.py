@@ -25,7 +25,8 @@ class Word:
 
     `confidence` is from 0 to 1, 1 of a text layer. `raised` is a superscript, `turn` how many
     degrees clockwise its text is turned (0, 90, 180, 270). `line` numbers the line that it was
-    found in, and so joins words that belong together; -1 where that is not known.
+    found in, and so joins words that belong together; -1 where that is not known. `glued` is a
+    piece of a word that goes on from the one before, without a space where a cell has both.
     """
 
     text: str
@@ -38,6 +39,7 @@ class Word:
     size: float = 0.0  # of its font, in units of the page; 0 where that is not known
     turn: int = 0
     line: int = -1
+    glued: bool = False
 
 
 @dataclass(frozen=True)

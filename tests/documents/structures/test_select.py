@@ -85,3 +85,36 @@ def test_no_proposals_give_none():
 def test_a_page_without_words_still_has_a_choice():
     content = PageContent(400, 180, "picture")
     assert len(rank(content, Region((0, 0, 400, 180)), [RIGHT, WRONG["a row too many"]])) == 2
+
+
+def test_a_dash_in_a_ruling_is_no_word():
+    from tallow.documents.structures.fitting import words_in
+
+    words = [
+        Word("-", (200, 28, 210, 32)),
+        Word("-", (200, 50, 210, 54)),
+        Word("a-b", (0, 28, 30, 32)),
+    ]
+    content = PageContent(400, 180, "picture", words, [Ruling(True, 30, 0, 400)])
+    assert [word.box[1] for word in words_in(content, (0, 0, 400, 180))] == [50, 28]
+
+
+def test_spans_are_made_again_by_rulings():
+    """The proposal joins two cells that a ruling parts, and parts two that none does."""
+    content = page(ruled=True)
+    gone = [w for w in content.words if not (w.box[1] < 30 and w.box[0] > 100 and w.box[0] < 300)]
+    words = [*gone, Word("over both", (180, 8, 230, 22))]
+    rulings = [r for r in content.rulings if r.horizontal or r.at != 200]
+    rulings.append(Ruling(False, 200, 30, 180))
+    content = PageContent(400, 180, "picture", words, rulings)
+    wrong = proposal(ROWS, COLUMNS, "wrong", (Slot(3, 2, 2, 1),))
+    found = select(content, Region((0, 0, 400, 180)), [wrong])
+    spans = [s for s in found.slots if (s.row_span, s.column_span) != (1, 1)]
+    assert [(s.row, s.column, s.row_span, s.column_span) for s in spans] == [(0, 1, 1, 2)]
+
+
+def test_the_header_that_another_proposal_says_is_kept():
+    from tallow.lazy_dataclasses import replace
+
+    other = replace(WRONG["a column too few"], header_rows=2)
+    assert select(page(), Region((0, 0, 400, 180)), [RIGHT, other]).header_rows == 2

@@ -51,12 +51,17 @@ def _piece(word: Word, places: Sequence[float], begin: int, end: int) -> Word:
 
 def _character_edges(word: Word) -> list[float]:
     """Where each character begins, and where the last one ends."""
-    widths = [_width(char) for char in word.text]
+    widths = character_widths(word.text)
     scale = (word.box[2] - word.box[0]) / (sum(widths) or 1)
     places = [word.box[0]]
     for width in widths:
         places.append(places[-1] + width * scale)
     return places
+
+
+def character_widths(text: str) -> list[float]:
+    """How wide characters usually are, against a small letter."""
+    return [_width(char) for char in text]
 
 
 def _width(char: str) -> float:

@@ -189,10 +189,10 @@ def _rulings(structure: Structure, rulings: Sequence[Ruling], em: float) -> tupl
                 shared = overlap((ruling.start, ruling.end), along)
                 if shared > 0.5 * em and min(ruling.at - low, high - ruling.at) > 0.5 * em:
                     crossed += shared
-    return crossed / whole if whole else 0.0, _ruled(structure, rulings, em)
+    return crossed / whole if whole else 0.0, ruled_share(structure, rulings, em)
 
 
-def _ruled(structure: Structure, rulings: Sequence[Ruling], em: float) -> float:
+def ruled_share(structure: Structure, rulings: Sequence[Ruling], em: float) -> float:
     """The share of inner borders along which a ruling runs, the lesser of both directions."""
     boxes = slot_boxes(structure)
     shares = []

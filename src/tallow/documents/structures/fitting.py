@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from tallow.documents.cells.gaps import parted
 from tallow.documents.content import PageContent, Ruling, Word
-from tallow.documents.geometry import Box, center
+from tallow.documents.geometry import Box, center, overlap
 from tallow.documents.structure import Slot, Structure
 from tallow.lazy_dataclasses import replace
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 _STEPS = 48  # places that are tried between the middles of two neighbouring rows or columns
 
 
-_RULED = 0.6  # what a ruling over the whole table is worth, in words that an edge cuts
+_DASHES, _BARS = "-‐‑‒–—−_=~. ", "|¦ "
+_RULED = 3.0  # what a ruling over the whole table is worth, in words that an edge cuts
 
 
 def fitted(
@@ -50,14 +52,33 @@ def fitted(
 
 
 def words_in(content: PageContent, box: Box) -> list[Word]:
-    """The words of a page whose middles lie in `box`."""
+    """The words of a page whose middles lie in `box`, in pieces where their ink has wide gaps.
+
+    A dash that a reader saw in a ruling is no word.
+    """
     left, top, right, bottom = box
     inside = []
     for word in content.words:
         x, y = center(word.box)
         if left <= x <= right and top <= y <= bottom and word.text.strip():
             inside.append(word)
-    return inside
+    return [word for word in parted(content, inside) if not _drawn(word, content.rulings)]
+
+
+def _drawn(word: Word, rulings: Sequence[Ruling]) -> bool:
+    """Whether a word of dashes or bars is a part of a ruling that goes on beyond it."""
+    across = not word.text.strip(_DASHES)
+    if not across and word.text.strip(_BARS):
+        return False
+    start, end = (word.box[0], word.box[2]) if across else (word.box[1], word.box[3])
+    low, high = (word.box[1], word.box[3]) if across else (word.box[0], word.box[2])
+    return any(
+        ruling.horizontal == across
+        and low <= ruling.at <= high
+        and ruling.end - ruling.start > 2 * (end - start)
+        and overlap((ruling.start, ruling.end), (start, end)) > 0.5 * (end - start)
+        for ruling in rulings
+    )
 
 
 def rulings_in(content: PageContent, box: Box) -> list[Ruling]:
@@ -149,6 +170,7 @@ def _edges(
     first, last = _ranges(structure.slots, axis)
     whole = max(box[3 - axis] - box[1 - axis], 1e-9)
     lines = [(r.at, (r.end - r.start) / whole) for r in rulings if r.horizontal == bool(axis)]
+    gaps = narrow_gaps(boxes) if axis == 0 else boxes[:0, :3]
     outer = _outer(boxes, axis, box, [line[0] for line in lines])
     edges = [min(outer[0], float(middles[0]))]
     for index in range(1, count):
@@ -159,7 +181,8 @@ def _edges(
         )
         guess = (high[index - 1] + low[index]) / 2
         span = (float(middles[index - 1]), float(middles[index]))
-        edges.append(max(edges[-1], _best_place(boxes[inside], axis, span, float(guess), lines)))
+        at = _best_place(boxes[inside], axis, span, float(guess), lines, gaps)
+        edges.append(max(edges[-1], at))
     edges.append(max(edges[-1], outer[1], float(middles[-1])))
     return tuple(edges)
 
@@ -217,16 +240,37 @@ def _extents(structure: Structure, axis: int, outer: tuple[float, float]) -> tup
     return np.minimum(low, high), np.maximum(low, high)
 
 
+def narrow_gaps(boxes: Floats) -> Floats:
+    """Gaps between words of a line that are no wider than its text is high, (gaps, 3).
+
+    Each as where it begins, where it ends, and what parting its words costs: from 0 of a gap as
+    wide as the text is high, to 0.8 of a word that is cut.
+    """
+    import numpy as np
+
+    found = []
+    em = np.maximum(boxes[:, 3] - boxes[:, 1], 1e-9)
+    for number, box in enumerate(boxes):
+        low, high = np.maximum(boxes[:, 1], box[1]), np.minimum(boxes[:, 3], box[3])
+        beside = (high - low > 0.5 * np.minimum(em, em[number])) & (boxes[:, 0] >= box[2])
+        gap = np.where(beside, boxes[:, 0] - box[2], np.inf).min(initial=np.inf)
+        if gap < em[number]:
+            found.append((box[2], box[2] + gap, 0.8 * (1 - gap / em[number])))
+    return np.array(found, float).reshape(-1, 3)
+
+
 def _best_place(
     boxes: Floats,
     axis: int,
     span: tuple[float, float],
     guess: float,
     lines: Sequence[tuple[float, float]],
+    gaps: Floats,
 ) -> float:
     """The place in `span` that cuts the boxes least, the middle of its gap; nearest to `guess`.
 
-    `lines` are rulings: where each is, and over how much of the table it goes.
+    `lines` are rulings: where each is, and over how much of the table it goes. `gaps` are those
+    between words that belong together: begin, end, and how much it costs to part them.
     """
     import numpy as np
 
@@ -237,13 +281,15 @@ def _best_place(
     low, high = boxes[:, axis, None], boxes[:, axis + 2, None]
     tall = np.maximum(boxes[:, 3] - boxes[:, 1], 1e-9)[:, None]
     depth = np.clip(np.minimum(at - low, high - at) / tall, 0, 1)
+    cut = depth.sum(0)
+    cut += (gaps[:, 2, None] * ((at >= gaps[:, 0, None]) & (at <= gaps[:, 1, None]))).sum(0)
     # Among like places the one by the guess: half a unit of cutting for the whole way to a middle.
-    cost = depth.sum(0) + 0.5 * np.abs(at - guess) / (span[1] - span[0])
+    cost = cut + 0.5 * np.abs(at - guess) / (span[1] - span[0])
     cost[_STEPS + 1 :] -= [_RULED * min(1.0, line[1]) for line in lines]
     best = int(cost.argmin())
     if best > _STEPS:
         return float(at[best])
-    free = depth.sum(0) <= depth[:, best].sum() + 0.02
+    free = cut <= cut[best] + 0.02
     left = right = best
     while left > 0 and free[left - 1]:
         left -= 1
