@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from tallow.documents.content import Pixels
+
     Gray: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 
 # Of the height of a word's box: a gap that is rare inside a word. Spaces are a quarter of the size
@@ -30,19 +32,19 @@ def parted(content: PageContent, words: Sequence[Word]) -> list[Word]:
     """
     if content.source != "picture" or content.rendered is None:
         return list(words)
-    import numpy as np
-
-    gray = content.pixels().astype(np.float32).mean(-1)
+    pixels = content.pixels()
     pieces: list[Word] = []
     for word in words:
         wide = word.box[2] - word.box[0] > 1.5 * (word.box[3] - word.box[1])
-        pieces += _parts(gray, content.scale, word) if wide and not word.turn else [word]
+        pieces += _parts(pixels, content.scale, word) if wide and not word.turn else [word]
     return pieces
 
 
-def _parts(gray: Gray, scale: float, word: Word) -> list[Word]:
+def _parts(pixels: Pixels, scale: float, word: Word) -> list[Word]:
+    import numpy as np
+
     left, top, right, bottom = (round(value * scale) for value in word.box)
-    crop = gray[max(0, top) : bottom, max(0, left) : right]
+    crop = pixels[max(0, top) : bottom, max(0, left) : right].mean(-1, dtype=np.float32)
     if min(crop.shape) < 3 or len(word.text.strip()) < 2:
         return [word]
     gaps = _gaps(crop, _GAP * (bottom - top))
@@ -60,7 +62,8 @@ def _parts(gray: Gray, scale: float, word: Word) -> list[Word]:
         piece = text[first:last].strip()
         if piece:
             glued = word.glued or bool(pieces)
-            pieces.append(replace(word, text=piece, box=box, quad=None, glued=glued))
+            line = -1 if pieces else word.line  # pieces need not belong together
+            pieces.append(replace(word, text=piece, box=box, quad=None, line=line, glued=glued))
     return pieces
 
 

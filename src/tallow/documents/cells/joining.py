@@ -64,7 +64,7 @@ def joined(words: Iterable[Word]) -> tuple[str, Raised]:
 
 def _spaced(left: str, right: str, before: Word | None, word: Word) -> bool:
     if before is not None:
-        if word.glued and word.line == before.line:
+        if word.glued:
             return False
         gap = word.box[0] - before.box[2]
         height = min(before.box[3] - before.box[1], word.box[3] - word.box[1])

@@ -29,9 +29,9 @@ class Evidence:
     so that a column is missing. `stacked`: cells with several lines of numbers each, so that rows
     are missing. `torn`: rows without a first cell that go on from what stands above. `empty`: cells
     without words, `empty_lines` rows and columns without any that no rulings enclose. `crossed`:
-    rulings that go through cells. `unruled`: borders without rulings in a table that has most of
-    its borders ruled, and `ruled` how many borders of a table are. `mixed`: cells of columns of
-    numbers that hold none. `agreement`: cells that other proposals have too.
+    rulings that go through cells. `unruled`: borders of cells without words that no ruling draws,
+    in a table that has most of its borders ruled, and `ruled` how many borders are. `mixed`: cells
+    of columns of numbers that hold none. `agreement`: cells that other proposals have too.
     """
 
     cut_columns: float
@@ -78,7 +78,7 @@ def evidence_of(
     em = text_height(boxes)
     lines = [lines_of([words[i] for i in home]) for home in measured.homes]
     filled = max(1, sum(map(bool, measured.homes)))
-    crossed, ruled = _rulings(structure, rulings, em)
+    ruled, unruled = _ruled_borders(measured, rulings, em)
     return Evidence(
         cut_columns=_cut(structure, measured, boxes, 0, em),
         cut_rows=_cut(structure, measured, boxes, 1, em),
@@ -87,8 +87,8 @@ def evidence_of(
         torn=_torn(measured) / structure.rows,
         empty=sum(not home for home in measured.homes) / len(structure.slots),
         empty_lines=_empty_lines(measured, rulings),
-        crossed=crossed,
-        unruled=1 - ruled if ruled > 0.5 else 0.0,
+        crossed=_crossed(structure, rulings, em),
+        unruled=unruled if ruled > 0.5 else 0.0,
         ruled=ruled,
         mixed=_mixed(structure, lines),
         agreement=_agreement(measured, others),
@@ -174,43 +174,64 @@ def _between_rulings(
     )
 
 
-def _rulings(structure: Structure, rulings: Sequence[Ruling], em: float) -> tuple[float, float]:
-    """The share of the rulings' length that crosses cells, and of inner borders that are ruled."""
+def _crossed(structure: Structure, rulings: Sequence[Ruling], em: float) -> float:
+    """The share of the rulings' length that goes through cells."""
     boxes = slot_boxes(structure)
     crossed, whole = 0.0, sum(ruling.end - ruling.start for ruling in rulings)
     for ruling in rulings:
         axis = 1 if ruling.horizontal else 0
         if not boxes[:, axis].min() + em < ruling.at < boxes[:, axis + 2].max() - em:
             continue  # it frames the table
-        for left, top, right, bottom in boxes:
+        for left, top, right, bottom in boxes.tolist():
             low, high = (top, bottom) if axis else (left, right)
             if low < ruling.at < high:
                 along = (left, right) if axis else (top, bottom)
                 shared = overlap((ruling.start, ruling.end), along)
                 if shared > 0.5 * em and min(ruling.at - low, high - ruling.at) > 0.5 * em:
                     crossed += shared
-    return crossed / whole if whole else 0.0, ruled_share(structure, rulings, em)
+    return crossed / whole if whole else 0.0
 
 
-def ruled_share(structure: Structure, rulings: Sequence[Ruling], em: float) -> float:
+def ruled_share(measured: Measured, rulings: Sequence[Ruling], em: float) -> float:
     """The share of inner borders along which a ruling runs, the lesser of both directions."""
-    boxes = slot_boxes(structure)
-    shares = []
+    return _ruled_borders(measured, rulings, em)[0]
+
+
+def _ruled_borders(measured: Measured, rulings: Sequence[Ruling], em: float) -> tuple[float, float]:
+    """The share of inner borders that is ruled, and that has no ruling nor words on both sides.
+
+    Each of the direction that has less, or more, of it.
+    """
+    structure = measured.structure
+    at: dict[tuple[int, int], int] = {}
+    for number, slot in enumerate(structure.slots):
+        at |= {(r, c): number for r in range(slot.row, slot.bottom)
+               for c in range(slot.column, slot.right)}  # fmt: skip
+    ruled, bare = [], []
     for axis in (0, 1):
-        edges = structure.row_edges if axis else structure.column_edges
-        assert edges is not None
+        edges, along = structure.column_edges, structure.row_edges
+        if axis:
+            edges, along = along, edges
+        assert edges is not None and along is not None
         lines = [r for r in rulings if r.horizontal == bool(axis)]
-        total = found = 0.0
-        for slot, box in zip(structure.slots, boxes, strict=True):
-            if (slot.bottom if axis else slot.right) >= len(edges) - 1:
-                continue
-            at, along = box[axis + 2], (box[1 - axis], box[3 - axis])
-            total += along[1] - along[0]
-            close = [overlap((r.start, r.end), along) for r in lines if abs(r.at - at) < 0.6 * em]
-            found += min(along[1] - along[0], sum(close))
+        close = [[r for r in lines if abs(r.at - edge) < 0.6 * em] for edge in edges]
+        total = found = lost = 0.0
+        for edge in range(1, len(edges) - 1):
+            for place in range(len(along) - 1):
+                before, after = (edge - 1, place), (edge, place)
+                first, second = (at[p if axis else p[::-1]] for p in (before, after))
+                if first == second:
+                    continue
+                border = (along[place], along[place + 1])
+                length = border[1] - border[0]
+                drawn = min(length, sum(overlap((r.start, r.end), border) for r in close[edge]))
+                total, found = total + length, found + drawn
+                if not (measured.homes[first] and measured.homes[second]):
+                    lost += length - drawn
         if total:
-            shares.append(found / total)
-    return min(shares, default=0.0)
+            ruled.append(found / total)
+            bare.append(lost / total)
+    return min(ruled, default=0.0), max(bare, default=0.0)
 
 
 def _mixed(structure: Structure, lines: Sequence[Sequence[Sequence[Word]]]) -> float:

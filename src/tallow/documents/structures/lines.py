@@ -8,6 +8,7 @@ from statistics import median
 
 from tallow.documents.content import PageContent, Word
 from tallow.documents.geometry import Box, union
+from tallow.documents.structures.fitting import words_in
 from tallow.lazy_dataclasses import dataclass, field
 
 # Of the height of text.
@@ -58,14 +59,7 @@ class Line:
 
 def words_within(content: PageContent, box: Box) -> list[Word]:
     """The upright words whose middles lie in a box."""
-    left, top, right, bottom = box
-    return [
-        word
-        for word in content.words
-        if word.turn == 0
-        and left <= (word.box[0] + word.box[2]) / 2 <= right
-        and top <= (word.box[1] + word.box[3]) / 2 <= bottom
-    ]
+    return [word for word in words_in(content, box) if word.turn == 0]
 
 
 def text_height(words: Iterable[Word]) -> float:

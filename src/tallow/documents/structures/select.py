@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 from typing import TYPE_CHECKING
 
 from tallow.documents.content import PageContent, Ruling, Word
@@ -75,7 +76,7 @@ def rank(
     for number, measured in enumerate(placed):
         others = placed[:number] + placed[number + 1 :]
         found.append((measured, evidence_of(measured, words, boxes, rulings, others)))
-    grid = any(evidence.ruled >= _GRID for _, evidence in found)
+    grid = bool(found) and median(evidence.ruled for _, evidence in found) >= _GRID
     ranked = [(score(evidence, grid), measured, evidence) for measured, evidence in found]
     return sorted(ranked, key=lambda each: -each[0])
 
@@ -83,7 +84,9 @@ def rank(
 def score(evidence: Evidence, grid: bool = False) -> float:
     """The evidence as one number, higher is better; `grid`: the page draws nearly every border."""
     total = sum(weight * float(getattr(evidence, name)) for name, weight in WEIGHTS.items())
-    return total + (_DRAWN * (evidence.crossed + 1 - evidence.ruled) if grid else 0.0)
+    if grid:  # what is drawn is followed, and empty cells are drawn as well
+        total += _DRAWN * (evidence.crossed + evidence.unruled) - WEIGHTS["empty"] * evidence.empty
+    return total
 
 
 def _candidates(
@@ -102,7 +105,7 @@ def _candidates(
         measured = placed_words(fitted(each, words, region.box, rulings), boxes)
         measured = repaired(measured, words, boxes)
         placed.append(measured)
-        if ruled_share(measured.structure, rulings, em) >= 0.93:
+        if ruled_share(measured, rulings, em) >= 0.93:
             again = respanned(measured.structure, rulings, boxes, em)
             if again is not None and again.slots != measured.structure.slots:
                 placed.append(placed_words(again, boxes))
