@@ -119,9 +119,10 @@ def _is_head(lines: Sequence[Line], body: int, edges: Sequence[float]) -> bool:
 
 
 def _has_values(line: Line, edges: Sequence[float]) -> bool:
-    """Whether most of a line's pieces right of the first column are values."""
+    """Whether most of a line's pieces right of the first column are values, or half and several."""
     texts = [piece.text for piece in line.pieces if column_of(piece, edges) > 0]
-    return len(texts) > 0 and sum(map(is_number, texts)) > 0.5 * len(texts)
+    count = sum(map(is_number, texts))
+    return count > 0.5 * len(texts) or (count > 1 and count == 0.5 * len(texts))
 
 
 def _header_rows(
