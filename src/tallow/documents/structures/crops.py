@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tallow.documents.content import PageContent
 from tallow.documents.geometry import Box
 from tallow.documents.steps import Region
-from tallow.lazy_dataclasses import dataclass
+from tallow.lazy_dataclasses import dataclass, replace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +51,13 @@ def cropped(content: PageContent, region: Region, margin: float = 0.0) -> Crop:
     k = content.scale
     left, top = (int(max(0.0, (edge - margin) * k)) for edge in region.box[:2])
     return Crop(content.crop(region.box, margin), left, top, k)
+
+
+def widened(content: PageContent, region: Region) -> Region:
+    """A table and half a line of text around it: models look for a table's edge."""
+    margin = text_height(content, region) / 2
+    left, top, right, bottom = region.box
+    return replace(region, box=(left - margin, top - margin, right + margin, bottom + margin))
 
 
 def text_height(content: PageContent, region: Region) -> float:

@@ -19,6 +19,7 @@ from tallow.documents.structures.crops import (
     cropped,
     normalized,
     sampled,
+    widened,
 )
 from tallow.documents.structures.from_quads import structure_of
 from tallow.documents.structures.peaks import STRIDE, at, peaks, points_around
@@ -39,7 +40,7 @@ def propose(content: PageContent, region: Region) -> list[Structure]:
     """The structure of a ruled table; none where no cell is found."""
     import numpy as np
 
-    crop = cropped(content, region)
+    crop = cropped(content, widened(content, region))
     quads, sure = decode(crop.pixels)
     pages = (quads + np.asarray([crop.left, crop.top])) / crop.scale
     found = structure_of(pages, sure, ALIAS)

@@ -20,6 +20,7 @@ from tallow.documents.structures.crops import (
     cropped,
     normalized,
     sampled,
+    widened,
 )
 from tallow.documents.structures.from_quads import upright, without_twins
 from tallow.documents.structures.peaks import STRIDE, at, peaks, points_around
@@ -39,7 +40,7 @@ _MOST_LINES = 512
 
 def propose(content: PageContent, region: Region) -> list[Structure]:
     """The structure of a table without rules; none where no cell is found."""
-    crop = cropped(content, region)
+    crop = cropped(content, widened(content, region))
     found = to_structure(*decode(crop.pixels), crop)
     return [] if found is None else [found]
 

@@ -14,6 +14,7 @@ from tallow.documents import sessions
 from tallow.documents.content import PageContent
 from tallow.documents.steps import Region
 from tallow.documents.structure import Structure
+from tallow.documents.structures.bands import LEAST_LINES, in_bands, line_count
 from tallow.documents.structures.crops import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -21,6 +22,7 @@ from tallow.documents.structures.crops import (
     cropped,
     normalized,
     resized,
+    widened,
 )
 from tallow.documents.structures.from_html import HtmlCell, structure_of
 from tallow.lazy_dataclasses import dataclass
@@ -38,12 +40,13 @@ _CELLS = ("<td></td>", "<td>", "<td")
 class Decoded:
     """The tokens that a model wrote; boxes, (cells, 4), are in pixels of its picture.
 
-    `probabilities` has one of each token.
+    `probabilities` has one of each token; `ended` is false of a model that ran out of steps.
     """
 
     tokens: list[str]
     boxes: Floats
     probabilities: Floats
+    ended: bool = True
 
 
 def propose(content: PageContent, region: Region) -> list[Structure]:
@@ -62,9 +65,21 @@ def propose_english(content: PageContent, region: Region) -> list[Structure]:
 
 
 def _propose(content: PageContent, region: Region, alias: str) -> list[Structure]:
+    region = widened(content, region)
+    whole, ended = _whole(content, region, alias)
+    if ended and line_count(content, region) < LEAST_LINES:
+        return [] if whole is None else [whole]
+    joined = in_bands(content, region, lambda band: _whole(content, band, alias)[0])
+    # Of a model that wrote to its last step the rest of the table is missing.
+    kept = [whole] if ended or joined is None else []
+    return [each for each in (joined, *kept) if each is not None]
+
+
+def _whole(content: PageContent, region: Region, alias: str) -> tuple[Structure | None, bool]:
+    """What a model says of a region at once, and whether it came to an end."""
     crop = cropped(content, region)
-    structure = to_structure(decode(crop.pixels, alias), crop, alias)
-    return [] if structure is None else [structure]
+    decoded = decode(crop.pixels, alias)
+    return to_structure(decoded, crop, alias), decoded.ended
 
 
 def decode(pixels: Any, alias: str) -> Decoded:
@@ -130,7 +145,7 @@ def read_tokens(
         found = np.stack([xs.min(1), ys.min(1), xs.max(1), ys.max(1)], 1)
     else:
         found = found * np.asarray([wide, high, wide, high], np.float32)
-    return Decoded(written, found, probabilities.max(-1)[kept])
+    return Decoded(written, found, probabilities.max(-1)[kept], len(ends) > 0)
 
 
 def to_structure(decoded: Decoded, crop: Crop, source: str) -> Structure | None:
