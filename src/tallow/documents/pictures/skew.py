@@ -121,16 +121,23 @@ def _of_text(ink: Ink) -> float | None:
     if len(x) > 4000:
         chosen = np.random.default_rng(0).choice(len(x), 4000, replace=False)
         x, y = x[chosen], y[chosen]
-    bin_size = max(1.0, em / 6)
+    return best_angle(x, y, max(1.0, em / 6))
+
+
+def best_angle(x: Any, y: Any, bin_size: float, clearly: float = 1.1) -> float | None:
+    """The angle, within 12°, at which points fall into the fewest lines y = x tan(angle) + c.
+
+    None where it is not so many times better (`clearly`) than no angle at all.
+    """
+    import numpy as np
 
     def score(angle: float) -> float:
         place = (y - x * np.tan(np.radians(angle))) / bin_size
         place -= place.min()
         low = np.floor(place).astype(np.int64)
         share = place - low  # between two bins, so that the score is smooth
-        count = np.bincount(low, 1 - share, int(low.max()) + 2) + np.bincount(
-            low + 1, share, int(low.max()) + 2
-        )
+        bins = int(low.max()) + 2
+        count = np.bincount(low, 1 - share, bins) + np.bincount(low + 1, share, bins)
         return float((count**2).sum())
 
     coarse = np.arange(-MOST, MOST + 0.01, 0.25)
@@ -138,4 +145,4 @@ def _of_text(ink: Ink) -> float | None:
     fine = best + np.arange(-0.3, 0.301, 0.05)
     scores = [score(angle) for angle in fine]
     best, value = float(fine[np.argmax(scores)]), max(scores)
-    return best if value > 1.1 * score(0.0) else None
+    return best if value > clearly * score(0.0) else None

@@ -39,6 +39,7 @@ def orient(
     height, width = pixels.shape[:2]
     matrix = turning_back(turn, width, height)
     upright = np.ascontiguousarray(np.rot90(pixels, turn // 90))
+    upright, matrix = _flat(upright, matrix)
     levels = levels_of(upright)
     ink = ink_of(levels)
     skew = skew_of(levels, ink, noise_of(levels))
@@ -51,6 +52,27 @@ def orient(
     if is_dark(levels, ink):
         upright = 255 - upright
     return Upright(upright, turn, skew, tuple(float(each) for each in matrix.reshape(-1)))
+
+
+def _flat(pixels: Pixels, matrix: Any) -> tuple[Pixels, Any]:
+    """A picture without perspective, of the sheet on its ground, then of the lines on that.
+
+    With the homography from it to where `matrix` leads.
+    """
+    from tallow.documents.pictures.levels import ink_of, levels_of, noise_of
+    from tallow.documents.pictures.perspective import bent_quad, sheet_quad
+    from tallow.documents.pictures.warping import flattening, warped
+
+    quad = sheet_quad(levels_of(pixels))
+    if quad is not None:
+        back, size = flattening(quad)
+        pixels, matrix = warped(pixels, back, size), matrix @ back
+    levels = levels_of(pixels)
+    quad = bent_quad(levels, ink_of(levels), noise_of(levels))
+    if quad is not None:
+        back, size = flattening(quad)
+        pixels, matrix = warped(pixels, back, size), matrix @ back
+    return pixels, matrix
 
 
 def is_dark(levels: Levels, ink: Ink) -> bool:
