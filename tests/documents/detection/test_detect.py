@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from drawn_tables import font, phrase
-from tallow.documents.content import PageContent, Word
+from tallow.documents.content import Fill, PageContent, Word
 from tallow.documents.detection.detect import detect, detect_without_models
 from tallow.documents.detection.layout import decoded
 from tallow.documents.detection.named import detector
@@ -193,3 +193,17 @@ def test_detectors_by_name():
     assert detector("page")(blank) == []
     blank.words.append(Word("x", (1, 1, 2, 2)))
     assert [region.box for region in detector("page")(blank)] == [(0, 0, 20, 10)]
+
+
+def test_stripes_take_in_the_header_and_rows_that_are_not_filled():
+    words = [
+        Word(f"{name}{row}", (left, 100 + 20 * row, left + 40, 110 + 20 * row))
+        for row in range(-1, 5)
+        for left, name in ((60, "item"), (200, "1,2"), (330, "3.4"))
+    ]
+    words.append(Word("Table 2. A caption of one piece", (60, 40, 300, 50)))
+    stripes = [Fill((50, 114 + 40 * index, 400, 134 + 40 * index), (240,) * 3) for index in (0, 1)]
+    content = PageContent(500, 300, "text layer", words=words, fills=stripes)
+    (region,) = detect_without_models(content)
+    assert region.box[1] == pytest.approx(80, abs=3)
+    assert region.box[3] == pytest.approx(190, abs=8)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from statistics import median
 
 from tallow.documents.content import Fill, PageContent, Ruling
@@ -29,7 +30,7 @@ def ruled_regions(content: PageContent, lines: Sequence[TextLine]) -> list[Regio
     level = [each for each in loose if each.horizontal]
     level += [each for group in groups for each in group
               if each.horizontal and box_of_rulings(group) not in grids]  # fmt: skip
-    for box in [*_stacks(level, em, lines), *_stripes(content.fills, em)]:
+    for box in [*_stacks(level, em, lines), *_stripes(content.fills, em, lines)]:
         if any(share_inside(box, grid) > 0.8 for grid in grids):
             continue
         if is_tabular(lines_within(lines, box)):
@@ -107,8 +108,8 @@ def _goes_on(stack: list[Ruling], ruling: Ruling, lines: Sequence[TextLine], em:
     return not is_running_text(between) and (len(between) <= 3 or is_tabular(between))
 
 
-def _stripes(fills: Sequence[Fill], em: float) -> list[Box]:
-    """Boxes of filled bands of one extent that follow each other."""
+def _stripes(fills: Sequence[Fill], em: float, lines: Sequence[TextLine]) -> list[Box]:
+    """Boxes of filled bands of one extent that follow each other, with the rows beside them."""
     found: list[list[Box]] = []
     for fill in sorted(fills, key=lambda each: each.box[1]):
         box = fill.box
@@ -123,5 +124,46 @@ def _stripes(fills: Sequence[Fill], em: float) -> list[Box]:
         else:
             found.append([box])
     return [
-        union(bands) for bands in found if len(bands) > 1 and bands[0][2] - bands[0][0] > 8 * em
+        _with_plain_rows(bands, em, lines)
+        for bands in found
+        if len(bands) > 1 and bands[0][2] - bands[0][0] > 8 * em
     ]
+
+
+HEADER = 5.0
+"""Heights of a line that a header without a fill may take over the first row."""
+
+
+def _with_plain_rows(bands: Sequence[Box], em: float, lines: Sequence[TextLine]) -> Box:
+    """The box of stripes with the row and header over the first and the row under the last.
+
+    Every other row is not filled, so that stripes alone leave out up to two rows at the ends: a
+    plain row is as high as those between stripes, and a header has no stripe.
+    """
+    left, top, right, bottom = union(bands)
+    plain = max((b[1] - a[3] for a, b in pairwise(bands)), default=0.0)
+    over = [line for line in reversed(lines) if line.box[3] <= top + em / 2]
+    under = [line for line in lines if line.box[1] >= bottom - em / 2]
+    above = _next_to(over, (left, right), lambda line: top - line.box[1], plain + HEADER * em)
+    below = _next_to(under, (left, right), lambda line: line.box[3] - bottom, plain)
+    return union([(left, top, right, bottom), *(line.box for line in [*above, *below])])
+
+
+def _next_to(
+    lines: Sequence[TextLine],
+    sides: tuple[float, float],
+    distance: Callable[[TextLine], float],
+    most: float,
+) -> list[TextLine]:
+    """Lines between two sides up to a distance, from the nearest on, the last of several pieces."""
+    found: list[TextLine] = []
+    for line in lines:
+        slack = line.height
+        inside = sides[0] - slack <= line.box[0] and line.box[2] <= sides[1] + slack
+        away = distance(line) - (distance(found[-1]) if found else 0.0)
+        if not inside or distance(line) > most or away > 3 * line.height:
+            break
+        found.append(line)
+    while found and len(found[-1].pieces) < 2:  # as a caption
+        found.pop()
+    return found
