@@ -309,8 +309,15 @@ def main() -> None:
             for row in listed
         ]
         given.worst.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
+    flat = [
+        {"kind": kind, "class": name, "side": side, **row,
+         "types": "/".join(map(str, row["types"].values()))}
+        for kind, classes in told.items()
+        for name, sides in classes.items()
+        for side, row in sides.items()
+    ]  # fmt: skip
     result = {"set": Path(given.folder).name, "models": given.models, "goals": GOALS,
-              "turned": turned, "means": told}  # fmt: skip
+              "turned": turned, "rows": flat}  # fmt: skip
     common.finish("table_accuracy", result, record=given.record)
 
 

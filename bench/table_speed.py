@@ -24,7 +24,7 @@ import _tables_set as sets
 SIDE = str(Path(__file__).with_name("_tables_speed_side.py"))
 CLASSES = ("ruled", "borderless", "striped", "levels")
 SEED = 20
-GOALS = {"seconds": 0.8, "peak": 1.0}  # ours over theirs
+GOALS = {"seconds": 1.25, "peak": 1.0}  # theirs over ours
 PAGES = 100
 
 
@@ -81,21 +81,21 @@ def measured(
     for side in sides.values():
         side.close()
     seconds = {name: [run["seconds"] / len(files) for run in each] for name, each in runs.items()}
-    row: dict[str, Any] = {"same_tables": same, "files": len(files)}
+    row: dict[str, Any] = {"case": "seconds a picture", "same_tables": same, "files": len(files)}
     for name, each in runs.items():
         middle = sorted(each, key=lambda run: run["seconds"])[len(each) // 2]
         row[name] = common.quartiles(seconds[name])
         row[f"{name}_steps"] = {k: v / len(files) for k, v in middle["steps"].items()}
         row[f"{name}_first"] = first[name]["seconds"]
-    row["ratio"] = common.ratio(seconds["tallow"], seconds["onnxruntime"])
+    row["ratio"] = common.ratio(seconds["onnxruntime"], seconds["tallow"])
     return row
 
 
 PATHS = {"PYTHONPATH": str(common.ROOT / "src")}
 
 
-def fresh(command: dict[str, list[str]], files: list[Path]) -> dict[str, float]:
-    """The least growth of the peak of three new processes of each, in MB, and ours over theirs."""
+def fresh(command: dict[str, list[str]], files: list[Path]) -> dict[str, Any]:
+    """The least growth of the peak of three new processes of each, in MB, and theirs over ours."""
     peaks: dict[str, list[float]] = {name: [] for name in command}
     for _ in range(3):
         for name, line in command.items():
@@ -104,13 +104,14 @@ def fresh(command: dict[str, list[str]], files: list[Path]) -> dict[str, float]:
             peaks[name].append(common.last_json(told)["peak"] / 1e6)
     common.progress("")
     least = {name: min(each) for name, each in peaks.items()}
-    return {**least, "ratio": least["tallow"] / least["onnxruntime"]}
+    ratio = least["onnxruntime"] / least["tallow"]
+    return {"case": "peak of memory, MB", **least, "ratio": ratio}
 
 
 def show(rows: list[dict[str, Any]]) -> None:
     """Seconds a picture by step."""
     table = common.table(
-        "Seconds a picture", "threads", "", "tallow", "onnxruntime", "tallow / onnxruntime"
+        "Seconds a picture", "threads", "", "tallow", "onnxruntime", "onnxruntime / tallow"
     )
     for row in rows:
         numbers = (f"{row[side]['median']:.2f}" for side in ("tallow", "onnxruntime"))
@@ -118,7 +119,7 @@ def show(rows: list[dict[str, Any]]) -> None:
         for step, spent in sorted(row["tallow_steps"].items(), key=lambda each: -each[1]):
             theirs = row["onnxruntime_steps"].get(step, 0.0)
             table.add_row("", step, f"{spent:.2f}", f"{theirs:.2f}",
-                          f"{spent / max(theirs, 1e-9):.2f}")  # fmt: skip
+                          f"{theirs / max(spent, 1e-9):.2f}")  # fmt: skip
     common.show(table)
 
 
@@ -152,9 +153,9 @@ def main() -> None:
                               "cpu_time": given.cpu_time,
                               "rows": rows}  # fmt: skip
     if not given.without_memory:
-        result["peak_mb"] = fresh(command, files)
+        result["memory"] = fresh(command, files)
         print("peak of memory: tallow {tallow:.0f} MB, onnxruntime {onnxruntime:.0f} MB, "
-              "ratio {ratio:.2f}".format(**result["peak_mb"]))  # fmt: skip
+              "ratio {ratio:.2f}".format(**result["memory"]))  # fmt: skip
         pages = common.call(
             [*command["tallow"], "--pages", str(long_pdf(work / "long.pdf"))], **PATHS
         )

@@ -70,6 +70,17 @@ SECTIONS = {
         "By model and size; {pairs} pairs, numpy in and out. ONNX Runtime is a copy that takes no "
         "AVX-512 where Tallow takes none.",
     ),
+    "table_speed": Section(
+        "Reading tables beside the same steps over ONNX Runtime",
+        "Made pictures, all steps; only what runs the models differs. Memory is the growth of the "
+        "peak of a new process that reads all once.",
+    ),
+    "table_accuracy": Section(
+        "Tables read right, beside packaged pipelines",
+        "The set `{set}`. TEDS with text and of the structure alone, F1 of cells (place, spans, "
+        "text) and of header cells; types are right, wrong and never allowed ones. All pipelines "
+        "but those of PDFs read by RapidOCR's models; seconds are theirs with reading.",
+    ),
     "qmatmul": Section(
         "Products with weights of every format",
         "{size} × {size}, decode with 1 row of activations and prefill with 512; the peer is ggml's"

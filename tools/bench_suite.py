@@ -41,6 +41,8 @@ NEEDS = {
     "page_sharing": Need(("torch", "safetensors")),
     "qmatmul": Need((), ("LLAMA_LIB",)),
     "quantized_perplexity": Need(never="it wants a text, by --text"),
+    "table_accuracy": Need(never="it wants a folder of pictures with truth, or `made`"),
+    "table_speed": Need(("onnxruntime", "PIL", "pypdfium2")),
     "train_vs_torch": Need(("torch",)),
     "vec_dot": Need((), ("LLAMA_LIB",)),
     "versions": Need(never="it wants another version, by --before"),

@@ -43,5 +43,5 @@ def test_pdfs_are_read(name, rotate, reader):
     document = reader.read(example.pdf(rotate))
     assert not document.pages[0].error
     found = best(document, example.table.html())
-    assert found["struct"] >= 0.95, found
-    assert found["cell_f1"] >= 0.95, found
+    assert found["struct"] >= 0.9, found
+    assert found["cell_f1"] >= 0.9, found

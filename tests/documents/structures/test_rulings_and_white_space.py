@@ -107,6 +107,16 @@ def test_stripes_give_rows_and_white_space_columns():
     assert region.box[0] == 5
 
 
+def test_a_header_and_row_over_the_first_stripe_are_two_rows():
+    words = words_at(190, 10, "kg", "right") + words_at(290, 10, "EUR", "right")
+    for row in range(1, 6):
+        words += words_at(5, 20 * row + 10, f"label{row}")
+        words += [w for x in (190, 290) for w in words_at(x, 20 * row + 10, "1.5", "right")]
+    fills = [Fill((0, 20 * row, 300, 20 * row + 20), (220, 220, 220)) for row in (2, 4)]
+    found = ruled.propose(page(words, fills=fills)[0], Region((0, 0, 300, 120)))[0]
+    assert (found.rows, found.columns, spans(found)) == (6, 3, {})
+
+
 def test_one_line_behind_labels_leaves_columns_to_white_space():
     words = []
     for row in range(6):

@@ -282,7 +282,8 @@ def _with_rows(
     result = [ys[0]]
     for upper, lower in pairwise(ys):
         inside = [line for line in lines if upper.at < line.middle < lower.at]
-        if len(edges) > 2 and _are_rows(inside, edges, height):
+        headed = upper is ys[0] and not upper.drawn  # over stripes, which leave the header out
+        if len(edges) > 2 and _are_rows(inside, edges, headed):
             rows = rows_of(inside, edges, rulings, height)
             for above, below in pairwise(rows):
                 result.append(Level((above.bottom + below.top) / 2, [], drawn=False))
@@ -290,9 +291,10 @@ def _with_rows(
     return result
 
 
-def _are_rows(lines: Sequence[Line], edges: Sequence[float], height: float) -> bool:
+def _are_rows(lines: Sequence[Line], edges: Sequence[float], headed: bool) -> bool:
+    """Whether lines are rows of their own; a header's (`headed`) may have no text over labels."""
     if len(lines) < 2:
         return False
-    starts = sum(0 in filled(line, edges) for line in lines)
+    starts = sum(0 in filled(line, edges) for line in lines[headed:]) + headed
     several = sum(len(filled(line, edges)) > 1 for line in lines)
     return min(starts, several) >= 0.7 * len(lines)
