@@ -12,6 +12,7 @@ bounded. Without FOLDER (NNN.png, as tables/dev) the pictures are made.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,13 @@ GOALS = {"seconds": 1.25, "peak": 1.0}  # theirs over ours
 PAGES = 100
 
 
-def pictures(folder: str | None, only: list[str], work: Path) -> list[Path]:
+def pictures(given: argparse.Namespace, work: Path) -> list[Path]:
     """The files of a pass."""
-    if folder:
-        return [
-            each.picture for each in sets.samples(Path(folder)) if not only or each.number in only
-        ]
+    if given.folder:
+        found = sets.samples(Path(given.folder))
+        return [each.picture for each in found if not given.only or each.number in given.only]
     paths = []
-    for name in CLASSES:
+    for name in given.classes:
         path = work / f"{name}-{SEED}.png"
         made.example(name, SEED).picture.save(path)
         paths.append(path)
@@ -128,6 +128,7 @@ def main() -> None:
     options = common.parser(__doc__, pairs=7)
     options.add_argument("folder", nargs="?", help="pictures with truth; none: made ones")
     options.add_argument("--only", nargs="+", default=[], help="numbers of pictures")
+    options.add_argument("--classes", nargs="+", default=CLASSES, help="of made pictures")
     options.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     options.add_argument("--models", default="best", choices=["best", "fast"])
     options.add_argument("--cpu-time", action="store_true", help="count the processor's seconds")
@@ -139,7 +140,7 @@ def main() -> None:
         raise SystemExit("onnxruntime is needed")
     work = common.work_folder(None) / "tables" / "speed"
     work.mkdir(parents=True, exist_ok=True)
-    files = pictures(given.folder, given.only, work)
+    files = pictures(given, work)
     clock = "processor" if given.cpu_time else "seconds"
     rows = []
     for threads in given.threads:
