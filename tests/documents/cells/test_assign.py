@@ -104,3 +104,38 @@ def test_numbers_are_seen_to_end_at_the_right():
                                                 column_edges=(0, 90, 200)))  # fmt: skip
     assert {cell.align for cell in table.cells if cell.column == 1} == {"right"}
     assert {cell.align for cell in table.cells if cell.column == 0} == {"left"}
+
+
+def test_a_line_that_was_ended_early_is_followed_by_a_space():
+    lines = [
+        word("第一组。", 10, 0, 58),
+        word("第二组很长。", 10, 20, 82),
+        word("第三组。", 10, 40, 58),
+    ]
+    assert joined(lines)[0] == "第一组。 第二组很长。第三组。"
+    assert joined(lines, (0, 0, 300, 60))[0] == "第一组。 第二组很长。 第三组。"
+    assert joined(lines, (0, 0, 95, 60))[0] == "第一组。 第二组很长。第三组。"
+
+
+def test_what_was_not_read_is_read_from_its_cell():
+    """A drawn dash without a word; an empty cell stays empty, and a sure word is not asked for."""
+    import numpy as np
+
+    pixels = np.full((100, 200, 3), 255, np.uint8)
+    pixels[20:35, 20:50], pixels[24:26, 130:142] = 0, 0
+    asked = []
+
+    class Nothing:
+        def read(self, pixels):
+            raise AssertionError("a page was read")
+
+        def read_lines(self, crops):
+            asked.extend(crops)
+            return [("", 0.0) for _ in crops]
+
+    content = PageContent(200, 100, "picture", [word("abc", 20, 20, 50, 35)])
+    content.rendered = lambda: pixels
+    structure = plain(2, 2, row_edges=(0, 50, 100), column_edges=(0, 100, 200))
+    table = assign(content, Region((0, 0, 200, 100)), structure, Nothing())
+    assert [cell.text for cell in table.cells] in (["abc", dash, "", ""] for dash in "-–")
+    assert not asked

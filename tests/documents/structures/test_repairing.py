@@ -52,3 +52,16 @@ def test_spans_reach_over_the_parts_of_what_they_spanned():
     found = with_edges(structure, 1, 0, [20])
     assert Slot(0, 0, 3, 1) in found.slots
     assert (found.rows, found.header_rows, found.row_edges) == (3, 2, (0, 20, 40, 60))
+
+
+def test_a_heading_in_the_middle_of_the_other_columns_leaves_the_first_one_free():
+    texts = [
+        ("head", 105, 4),
+        *[(f"{r}{c}", 60 * c + 5, 20 * r + 4) for r in (1, 2) for c in range(4)],
+    ]
+    over = [Slot(0, 0, 1, 3)]
+    found = mended(texts, (0, 20, 40, 60), (0, 60, 120, 180, 240), over)
+    assert found.slots[:2] == (Slot(0, 0, 1, 1), Slot(0, 1, 1, 2))
+    texts[0] = ("head", 5, 4)
+    kept = mended(texts, (0, 20, 40, 60), (0, 60, 120, 180, 240), over)
+    assert kept.slots[0] == Slot(0, 0, 1, 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from tallow.documents.cells.doubtful import reread_doubtful
 from tallow.documents.cells.headers import mark_headers
 from tallow.documents.cells.joining import joined
 from tallow.documents.cells.splitting import split_at
@@ -48,6 +49,8 @@ def assign(
         confidence=placed.confidence,
     )
     _align(table)
+    if reader is not None:
+        reread_doubtful(table, content, reader)
     mark_headers(table, content, placed)
     return table
 
@@ -90,7 +93,7 @@ def _spanned(structure: Structure, edge: int, y: float) -> bool:
 
 
 def _cell(slot: Slot, words: Sequence[Word], box: Box) -> Cell:
-    text, raised = joined(words)
+    text, raised = joined(words, box)
     return Cell(
         slot.row,
         slot.column,

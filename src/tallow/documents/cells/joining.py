@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tallow.documents.content import Word
+from tallow.documents.geometry import Box
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 # Scripts that are written without spaces: kana, ideographs, their punctuation, full-width forms.
 _UNSPACED = re.compile(r"[⺀-〿぀-ヿ㐀-䶿一-鿿豈-﫿＀-￯]")
 _SAME_LINE = 0.5  # of the lower one's height that two words of a line share
+_ROOM = 1.5  # text heights after a line that a character of the next one would have fitted in
 _TOUCHING = 0.12  # of the text height: a gap that is no space
 
 
@@ -39,26 +41,36 @@ def lines_of(words: Iterable[Word]) -> list[list[Word]]:
     return [sorted(line, key=lambda word: word.box[0]) for line in lines]
 
 
-def joined(words: Iterable[Word]) -> tuple[str, Raised]:
+def joined(words: Iterable[Word], box: Box | None = None) -> tuple[str, Raised]:
     """The text of a cell's words, and (start, end) of its superscripts.
 
-    A space stands between words and between lines, but not where both sides are of a script that
-    has none, nor beside a superscript that touches its neighbour. A hyphen at the end of a line
+    A space stands between words and between lines, but not beside a superscript that touches its
+    neighbour, nor where both sides are of a script that has none, unless the line before was ended
+    early: `box` is the cell's, which says how long a line could be. A hyphen at the end of a line
     stays, as nothing on the page says whether it is the word's own.
     """
     text, raised = "", list[tuple[int, int]]()
-    for line in lines_of(words):
+    lines = lines_of(words)
+    reach = max((line[-1].box[2] for line in lines), default=0.0)
+    if box is not None and lines:  # as much room at the right as there is at the left
+        reach = max(reach, box[2] - (min(line[0].box[0] for line in lines) - box[0]))
+    ended = False
+    for line in lines:
         before: Word | None = None
         for word in line:
             piece = word.text.strip()
             if not piece:
                 continue
-            if text and _spaced(text[-1], piece[0], before, word):
+            new = ended and before is None
+            if text and (new or _spaced(text[-1], piece[0], before, word)):
                 text += " "
             if word.raised:
                 raised.append((len(text), len(text) + len(piece)))
             text += piece
             before = word
+        # A line that leaves room for more was ended on purpose: what follows is a new item.
+        last = line[-1].box
+        ended = last[2] < reach - _ROOM * (last[3] - last[1]) and not line[-1].turn
     return text, tuple(raised)
 
 

@@ -29,9 +29,10 @@ def repaired(measured: Measured, words: Sequence[Word], boxes: Floats) -> Measur
 
     A row in which every cell that holds words holds as many lines, of numbers in at least one
     column, is so many rows. A column through which white goes from top to bottom, words on both
-    sides of it in most rows, is two.
+    sides of it in most rows, is two. A heading over the first columns leaves the first one free
+    where it stands in the middle of the others.
     """
-    for change in (_with_rows, _with_columns):
+    for change in (_with_rows, _with_columns, _with_stub):
         structure = change(measured, words, boxes)
         if structure is not measured.structure:
             measured = placed_words(structure, boxes)
@@ -109,6 +110,30 @@ def _column_cut(measured: Measured, boxes: Floats, column: int, em: float) -> fl
                 best = cut
         reach = max(reach, high)
     return best
+
+
+def _with_stub(measured: Measured, words: Sequence[Word], boxes: Floats) -> Structure:
+    """Headers over the first columns without the first one, where they are centred on the others.
+
+    Models join the blank cell above the labels of rows with the heading beside it.
+    """
+    structure = measured.structure
+    edges = structure.column_edges
+    assert edges is not None
+    slots: list[Slot] = []
+    for slot, home in zip(structure.slots, measured.homes, strict=True):
+        slots.append(slot)
+        if slot.column or not home or not 2 < slot.column_span < structure.columns:
+            continue
+        left, right = boxes[list(home), 0].min(), boxes[list(home), 2].max()
+        middle, whole = (left + right) / 2, (edges[0] + edges[slot.right]) / 2
+        others = (edges[1] + edges[slot.right]) / 2
+        if left > edges[1] and abs(middle - others) < abs(middle - whole):
+            slots[-1] = _moved(slot, 0, 0, 1)
+            slots.append(_moved(slot, 0, 1, slot.column_span - 1))
+    if len(slots) == len(structure.slots):
+        return structure
+    return replace(structure, slots=tiled(structure.rows, structure.columns, slots))
 
 
 def with_edges(structure: Structure, axis: int, index: int, cuts: Sequence[float]) -> Structure:

@@ -86,6 +86,7 @@ def score(evidence: Evidence, grid: bool = False) -> float:
     total = sum(weight * float(getattr(evidence, name)) for name, weight in WEIGHTS.items())
     if grid:  # what is drawn is followed, and empty cells are drawn as well
         total += _DRAWN * (evidence.crossed + evidence.unruled) - WEIGHTS["empty"] * evidence.empty
+        total += evidence.ruled
     return total
 
 
