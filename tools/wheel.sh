@@ -38,6 +38,7 @@ assert "site-packages" in tallow.__file__, tallow.__file__
 print(f"import tallow {tallow.__version__}: {took * 1e3:.0f} ms, from {tallow.__file__}")
 PY
 run tallow generate "$model" --prompt "The capital of France is" --max-tokens 8 --temperature 0 --json
+run python -c 'from tallow.serve.table.app import _STATIC; assert (_STATIC / "page.html").is_file(), _STATIC'
 bytes=$("$fresh/bin/python" -c 'import importlib.metadata as m; print(sum(f.locate().stat().st_size for f in m.files("tallow") if f.suffix != ".pyc"))')
 compiled=$("$fresh/bin/python" -c 'import importlib.metadata as m; print(sum(f.locate().stat().st_size for f in m.files("tallow") if f.locate().exists()))')
 cd - > /dev/null

@@ -211,6 +211,10 @@ def text_for_cells(table):
     table["cells"] = "row"
 
 
+def a_lone_surrogate(table):
+    table["rows"] = "\ud800"
+
+
 def huge_spans(table):
     table["cells"][0]["row_span"] = 10**9
 
@@ -218,7 +222,8 @@ def huge_spans(table):
 @pytest.mark.parametrize(
     "spoil",
     [overlapping, with_a_gap, outside, before_the_first, enormous, without_cells, a_wrong_header,
-     an_endless_box, a_number_as_text, huge_spans, a_box_of_nothing, text_for_cells],
+     an_endless_box, a_number_as_text, huge_spans, a_box_of_nothing, text_for_cells,
+     a_lone_surrogate],
 )  # fmt: skip
 def test_wrong_tables(shared, kept, spoil):
     id, table, put = edited(shared, kept)

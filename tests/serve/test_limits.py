@@ -259,7 +259,7 @@ def test_what_is_kept_is_limited(tmp_path):
         first, second = (client.finished(("a.png", PNG))["id"] for _ in range(2))
         refused = client.upload(("a.png", PNG))
         assert (refused.status, refused.headers["retry-after"]) == (503, "60")
-        client.jobs.jobs[first].touched -= 100  # nobody asks for it any more
+        client.jobs.jobs[first].touched -= 1000  # nobody asks for it any more
         assert client.upload(("a.png", PNG)).status == 201
         assert client.get(f"/api/jobs/{first}").status == 404
         assert client.get(f"/api/jobs/{second}").status == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,8 @@ def server(app: Any, closing: Callable[[], Awaitable[None]]) -> Server:
             await closing()
             await super().shutdown(sockets)
 
+    # What is wrong in an upload is told to who sent it, and must not fill the log.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     # Addresses of jobs are secrets: no log of requests.
     return Closing(
         uvicorn.Config(

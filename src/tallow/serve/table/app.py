@@ -15,7 +15,13 @@ from tallow.serve.table.jobs import Job, Jobs, events_after
 from tallow.serve.table.limits import Limits
 from tallow.serve.table.options import Factory, Options, read_options
 from tallow.serve.table.process import ProcessError, run
-from tallow.serve.table.refusals import FULL, FULL_SENTENCE, RefusalError, handle_errors
+from tallow.serve.table.refusals import (
+    FULL,
+    FULL_SENTENCE,
+    RefusalError,
+    as_json,
+    handle_errors,
+)
 from tallow.serve.table.results import File
 from tallow.serve.table.work import FORMATS, Writing, picture_path
 
@@ -125,7 +131,7 @@ class _Routes:
 
     async def show_limits(self, _: Request) -> Response:
         names = ("upload_bytes", "files", "pages", "pixels", "seconds", "kept_seconds")
-        return _json({name: getattr(self.limits, name) for name in names})
+        return as_json({name: getattr(self.limits, name) for name in names})
 
     async def create(self, request: Request) -> Response:
         from starlette.requests import ClientDisconnect
@@ -152,18 +158,18 @@ class _Routes:
         except BaseException:
             await asyncio.shield(self.jobs.remove(job))
             raise
-        return _json(self._shown(job), 201)
+        return as_json(self._shown(job), 201)
 
     async def show(self, request: Request) -> Response:
-        return _json(self._shown(self._job(request)))
+        return as_json(self._shown(self._job(request)))
 
     async def cancel(self, request: Request) -> Response:
         await self.jobs.remove(self._job(request))
-        return _json({})
+        return as_json({})
 
     async def keep(self, request: Request) -> Response:
         self._job(request)
-        return _json({})
+        return as_json({})
 
     async def events(self, request: Request) -> Response:
         from starlette.responses import StreamingResponse
@@ -206,7 +212,7 @@ class _Routes:
             raise RefusalError(409, "This file does not wait for a password.")
         file.password, file.state, file.error = password, "waiting", ""
         self.jobs.submit(job)
-        return _json(self._shown(job))
+        return as_json(self._shown(job))
 
     async def edit(self, request: Request) -> Response:
         from tallow.serve.table.tables import checked_table
@@ -222,7 +228,7 @@ class _Routes:
             return retyped(checked_table(given, self.limits.cells), raw=job.options.raw)
 
         tables[number] = await asyncio.to_thread(typed)
-        return _json(tables[number])
+        return as_json(tables[number])
 
     async def picture(self, request: Request) -> Response:
         from starlette.responses import FileResponse
@@ -325,12 +331,6 @@ def _nth(items: list[T], number: int) -> T:
     if not 0 <= number < len(items):
         raise RefusalError(404, "There is no such file, page or table in this job.")
     return items[number]
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    from starlette.responses import JSONResponse
-
-    return JSONResponse(value, status)
 
 
 async def _json_body(request: Request) -> Any:

@@ -26,7 +26,7 @@ class Limits:
     waiting: int = 8  # jobs in the queue, those being uploaded among them
     kept: int = 50  # jobs in all, with those that are finished
     connections: int = 100
-    unattended_seconds: float = 30.0
+    unattended_seconds: float = 120.0  # telephones cut connections of pages behind others
     kept_seconds: float = 1800.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from typing import TYPE_CHECKING, Any
 
 from tallow.errors import TallowError
@@ -23,12 +24,18 @@ class RefusalError(TallowError):
         self.status, self.retry_after = status, retry_after
 
 
+def as_json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A response of JSON in ASCII, which lone surrogates of hostile texts do not break."""
+    from starlette.responses import Response
+
+    made = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return Response(made, status, headers, media_type="application/json")
+
+
 def answer(error: RefusalError) -> Response:
     """A refusal as a response."""
-    from starlette.responses import JSONResponse
-
     headers = {"retry-after": str(error.retry_after)} if error.retry_after else None
-    return JSONResponse({"error": str(error)}, error.status, headers)
+    return as_json({"error": str(error)}, error.status, headers)
 
 
 def handle_errors(app: FastAPI) -> None:

@@ -118,7 +118,6 @@ def _cell(given: dict[str, Any], read: bool) -> dict[str, Any]:
     row, column = int(given["row"]), int(given["column"])
     if row < 0 or column < 0:
         raise ValueError("a cell stands before the first row or column")
-    value = given.get("value") if read else None
     text = _text(given.get("text", ""))
     return {
         "row": row,
@@ -132,11 +131,19 @@ def _cell(given: dict[str, Any], read: bool) -> dict[str, Any]:
         "header": _one_of(given.get("header", ""), _HEADERS),
         "bold": bool(given.get("bold", False)),
         "align": _one_of(given.get("align", ""), _ALIGNS),
-        "value": value if value is None or isinstance(value, bool | int | float | str) else None,
+        "value": _value(given.get("value")) if read else None,
         "number_format": _text(given.get("number_format", ""))[:100] if read else "",
         "note": _text(given.get("note", ""))[:100] if read else "",
         "raised": _raised(given.get("raised", []), len(text)),
     }
+
+
+def _value(given: Any) -> bool | int | float | str | None:
+    if isinstance(given, str):
+        return _text(given)
+    if isinstance(given, bool | int) or (isinstance(given, float) and math.isfinite(given)):
+        return given
+    return None
 
 
 def _raised(given: Any, length: int) -> list[tuple[int, int]]:

@@ -223,7 +223,7 @@ export class Editor {
     this.selected(chosen, current);
   }
 
-  focus() { this.places.get(this.cell)?.focus(); }
+  focus() { this.places?.get(this.cell)?.focus({ preventScroll: !this.holder.contains(document.activeElement) }); }
 
   show(count) {
     const cell = this.cell, spans = cell.row_span * cell.column_span > 1;

@@ -130,6 +130,7 @@ function finish(job) {
   say(locked ? `${locked.name} needs its password.` : `Done: ${tables === 1 ? "one table" : `${tables} tables`}.`);
   offer(job);
   if (locked) list.askPassword(locked.number);
+  else if (tables && document.activeElement === document.body) editor.focus(); // its button is gone
 }
 
 async function unlock(file, password) {
