@@ -185,10 +185,21 @@ def _with_marks(
     places = [i for i, character in enumerate(word.text) if character in DASHES]
     if not places or len(places) != len(flat):
         return word
-    text = list(word.text)
+    text, unit = list(word.text), _own_height(pieces, bars, ink, unit)
     for place, number in zip(places, flat, strict=True):
         text[place] = dash(float(widths[number]), unit, word.text, place)
     return replace(word, text="".join(text))
+
+
+def _own_height(pieces: Any, bars: Any, ink: PageInk, usual: float) -> float:
+    """The height of a word's capitals and digits: the page's usual one, unless it is a title's."""
+    import numpy as np
+
+    heights = ink.sizes()[1][pieces[~bars[pieces]]]
+    if not len(heights):
+        return usual
+    own = float(np.median(heights[heights >= 0.7 * heights.max()]))
+    return own if own > usual or own < 0.6 * usual else usual
 
 
 def lone(word: Word, box: Box, ratio: Any, words: Sequence[Word], ink: PageInk) -> Word:
