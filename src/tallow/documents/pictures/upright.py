@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 DARKEST_PAGE = 110
 """Levels of pages, from 0 to 255; those below are shown inverted to the reader."""
-LEAST_SHIFT = 0.15
+LEAST_SHIFT = 0.35
 """How far skew moves the end of a line before it is undone, in heights of capitals: resampling
 blurs, so that a page that is straight is better left as it is."""
 
