@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tallow.documents import sessions
-from tallow.documents.geometry import Quad
+from tallow.documents.geometry import Box, Quad, quad_of
 from tallow.documents.ocr import rectangles
 from tallow.documents.ocr.models import ModelSet
 from tallow.documents.pictures.components import Components, components
@@ -105,6 +105,9 @@ def _rectangle(areas: Components, number: int, text: Map) -> tuple[Quad, float]:
     np.add.at(inside, first + ends, -1)
     weights = inside[:-1].cumsum(dtype=np.int8).reshape(patch.shape)
     score = float((patch * weights).sum() / areas.areas[number])
+    box = (float(left), float(top), float(right), float(bottom))
+    if _is_level(rows, starts, ends, box):
+        return quad_of(box), score
     # Of each row its outermost pixels are enough for the hull.
     edges = np.flatnonzero(np.diff(rows)) + 1
     low = np.minimum.reduceat(starts, [0, *edges])
@@ -115,3 +118,20 @@ def _rectangle(areas: Components, number: int, text: Map) -> tuple[Quad, float]:
     points += [(float(x), float(each) + 1) for x, each in zip(low, y, strict=True)]
     points += [(float(x), float(each) + 1) for x, each in zip(high, y, strict=True)]
     return rectangles.smallest_rectangle(points), score
+
+
+def _is_level(rows: Any, starts: Any, ends: Any, box: Box) -> bool:
+    """Whether an area's own slope (least squares) moves its ends by less than 0.1 of its height.
+
+    Most lines are so, and need no hull.
+    """
+    width, height = box[2] - box[0], box[3] - box[1]
+    lengths = (ends - starts).astype(float)
+    total = lengths.sum()
+    x, y = (starts + ends) / 2, rows + 0.5
+    x, y = x - (x * lengths).sum() / total, y - (y * lengths).sum() / total
+    shared = (x * y * lengths).sum()
+    along_x, along_y = (x * x * lengths + lengths**3 / 12).sum(), (y * y * lengths).sum()
+    if width >= height:
+        return bool(abs(shared) * width <= 0.1 * height * along_x)
+    return bool(abs(shared) * height <= 0.1 * width * max(along_y, 1e-9))

@@ -14,7 +14,7 @@ from tallow.documents.ocr.languages import check_language, readable
 from tallow.documents.ocr.marks import Mark
 from tallow.documents.ocr.models import characters, model_set
 from tallow.documents.ocr.recognition import Reading, recognise
-from tallow.documents.ocr.scale import detection_scale
+from tallow.documents.ocr.scale import detection_scale, strips
 from tallow.documents.ocr.words import words_of_line
 from tallow.lazy_dataclasses import dataclass, replace
 
@@ -95,8 +95,7 @@ class OCR:
         page = load_image(source)
         pixels: Pixels = np.asarray(page)
         ink = page_ink(pixels)
-        scale = detection_scale(pixels.shape[:2], ink.height)
-        areas = in_rows(find_lines(pixels, self.models, scale))
+        areas = in_rows(self._areas(pixels, ink))
         quads = [rectangles.straightened(area.quad) for area in areas]
         missed = marks.missed(ink, quads)
         alone = [_padded(mark.box, ink.height) for mark in missed if not mark.bar and not mark.text]
@@ -111,6 +110,17 @@ class OCR:
         # In lines that nothing was read of there are lone marks, too.
         missed = marks.missed(ink, [line.quad for line in found])
         return _with_marks(found, [mark for mark in missed if mark.bar or mark.text], ink)
+
+    def _areas(self, pixels: Pixels, ink: PageInk) -> list[LineArea]:
+        """Where lines are; of a page that is too large for the detector, strip by strip."""
+        found: list[LineArea] = []
+        for top, bottom in strips(pixels.shape[:2], ink):
+            part = pixels[top:bottom]
+            scale = detection_scale(part.shape[:2], ink.height)
+            for area in find_lines(part, self.models, scale):
+                a, b, c, d = ((x, y + top) for x, y in area.quad)
+                found.append(LineArea((a, b, c, d), area.score))
+        return found
 
     def recognise(self, lines: Sequence[Pixels]) -> list[Reading]:
         """What each line says; lines are (48, width, 3) RGB."""
@@ -136,7 +146,7 @@ class OCR:
         best: dict[int, tuple[Reading, int, Pixels]] = {}
         readings = self.recognise(pictures)
         for (i, turn), picture, reading in zip(asked, pictures, readings, strict=True):
-            if i not in best or reading.confidence > best[i][0].confidence:
+            if i not in best or _is_better(reading, best[i], ways[i]):
                 best[i] = (reading, turn, picture)
         return [best[i] for i in range(len(quads))]
 
@@ -147,6 +157,17 @@ class OCR:
             return (0,)
         usual = sorted(min(rectangles.sides(each)) for each in quads)[len(quads) // 2]
         return (0, 270, 90) if height < 2 * usual else (270, 90)
+
+
+def _is_better(reading: Reading, best: tuple[Reading, int, Pixels], ways: Sequence[int]) -> bool:
+    """Whether a line is rather read so than as before.
+
+    What may be one upright character is, unless a turned reading has more and is clearly surer.
+    """
+    ahead = reading.confidence - best[0].confidence
+    if best[1] == 0 and 0 in ways:
+        return ahead > 0.1 and len(reading.text) > 1
+    return ahead > 0
 
 
 def _padded(box: Box, usual: float) -> Quad:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Floats = np.ndarray[Any, np.dtype[np.float32]]
 
-MOST_IN_BATCH = 8
+MOST_IN_BATCH = 4
 _MOST_COLUMNS = 1536  # of a batch together: more takes memory and gains no time
 
 
