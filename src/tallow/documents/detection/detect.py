@@ -19,6 +19,8 @@ LEAST_LAYOUT = 0.5
 """Score of a table that the layout model sees, where nothing else speaks for it."""
 MOST_OF_TABLE = 0.7
 """A grid as high as this share of what others call the table is all of it."""
+ALL_WORDS = 0.9
+"""Of a page's words that one grid holds: what is left are a title, a note or a page's number."""
 
 FindTables = Callable[[PageContent], Sequence[Region]]
 """A model that looks at a page's picture; its regions are in units of the page."""
@@ -56,7 +58,9 @@ def detect_with(content: PageContent, find: FindTables) -> list[Region]:
     upright = turned(content, turn)
     lines = text_lines(upright.words)
     drawn = ruled_regions(upright, lines)
-    seen = [region for region in find(upright) if lines_within(lines, region.box)]
+    seen: list[Region] = []
+    if not _is_drawn(drawn, lines):
+        seen = [region for region in find(upright) if lines_within(lines, region.box)]
     spaced = aligned_regions(lines)
     regions = merged(drawn, seen, spaced, lines)
     if content.source == "picture":
@@ -68,6 +72,14 @@ def detect_with(content: PageContent, find: FindTables) -> list[Region]:
             replace(region, box=turned_box(region.box, -turn % 360, *size)) for region in regions
         ]
     return regions
+
+
+def _is_drawn(drawn: Sequence[Region], lines: Sequence[TextLine]) -> bool:
+    """Whether one grid holds nearly all words of the page, so that no model need be asked."""
+    count = sum(len(line.words) for line in lines)
+    grids = [region.box for region in drawn if region.source == "grid"]
+    held = [sum(len(line.words) for line in lines_within(lines, box)) for box in grids]
+    return len(grids) == 1 and held[0] >= ALL_WORDS * count
 
 
 def merged(

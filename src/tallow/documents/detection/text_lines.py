@@ -97,10 +97,11 @@ def common_gaps(lines: Sequence[TextLine], share: float = 0.8) -> list[tuple[flo
     edges = sorted({edge for line in lines for box in line.pieces for edge in (box[0], box[2])})
     gaps: list[tuple[float, float]] = []
     height = median(line.height for line in lines)
+    ends = [(line.pieces[0][0], max(box[2] for box in line.pieces)) for line in lines]
     for left, right in pairwise(edges):
         x = (left + right) / 2
         free = sum(not any(box[0] < x < box[2] for box in line.pieces) for line in lines)
-        inside = sum(line.box[0] < x < line.box[2] for line in lines)
+        inside = sum(start < x < end for start, end in ends)
         if free >= share * len(lines) and inside >= 0.4 * len(lines):
             if gaps and gaps[-1][1] == left:
                 gaps[-1] = (gaps[-1][0], right)
