@@ -39,7 +39,13 @@ def dashed_lines(
     # The lengths of what is regular spread less than their mean: leaves few to look at closely.
     mean = np.add.reduceat(marks.length, first) / count
     spread = np.add.reduceat(marks.length**2, first) / count - mean**2
-    likely = np.flatnonzero(enough & (spread <= np.maximum(1, mean**2 / 4)))
+    enough &= spread <= np.maximum(1, mean**2 / 4)
+    steps = np.diff(marks.start, append=0)
+    steps[first[1:] - 1] = 0  # from the last mark of a row to the first of the next
+    steps[-1] = 0
+    pitch = np.add.reduceat(steps, first) / np.maximum(count - 1, 1)
+    spread = np.add.reduceat(steps**2, first) / np.maximum(count - 1, 1) - pitch**2
+    likely = np.flatnonzero(enough & (spread <= np.maximum(1, pitch**2 / 4)))
     regular = [each for each in likely if _regular(marks, first[each], count[each])]
     rows = joined.take(np.array(regular, np.int64))
     if not len(rows.row):

@@ -285,6 +285,8 @@ def _even(axis: _Axis, across: Any, rows: tuple[int, int], contrast: float, dark
     line = across[max(first - 1, 0) : last + 2].min(axis=0)
     sides = [across[max(first - 2, 0)], across[min(last + 2, len(across) - 1)]]
     apart = min(np.mean(side - line >= contrast / 2) for side in sides)
+    if apart < 0.6:
+        return False
     steady = min(np.mean(np.abs(np.diff(side)) <= tolerance) for side in sides)
     even = np.mean(np.abs(line - np.median(line)) <= tolerance)
     if steady >= 0.9:  # between fills: their colours, and what it shares with them, change seldom
