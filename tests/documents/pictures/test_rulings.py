@@ -67,6 +67,14 @@ def test_lines_in_jpeg_and_noise(style):
     check(find_rulings(noisy), ys, xs)
 
 
+def test_pale_lines_in_noise():
+    """Lines whose contrast is three times the noise, and less than six."""
+    picture, ys, xs = grid_table(seed=3, colour=(215, 215, 215), size=20)
+    noise = np.random.default_rng(1).normal(0, 10, (*picture.size[::-1], 3))
+    noisy = np.clip(np.asarray(picture) * 0.9 + noise, 0, 255).astype(np.uint8)
+    check(find_rulings(noisy), ys, xs, tolerance=2.5)
+
+
 def test_half_resolution():
     picture, ys, xs = grid_table(seed=4, size=18, line=2)
     half = picture.resize((picture.width // 2, picture.height // 2), Image.Resampling.BILINEAR)

@@ -42,10 +42,17 @@ def fills_of(
 ) -> list[Fill]:
     """`find_fills` where levels, noise and `em`, the height of capitals, are known."""
     import numpy as np
+    from PIL import Image, ImageFilter
+
+    from tallow.documents.pictures.levels import NOISY, levels_of
 
     expect(pixels.shape[:2] == levels.shape, "fills_of", pixels.shape[:2], levels.shape)
     if min(levels.shape) < 4:
         return []
+    if noise >= NOISY:  # a mean of nine has a third of it
+        blurred = Image.fromarray(pixels).filter(ImageFilter.BoxBlur(1))
+        pixels, noise = np.asarray(blurred), noise / 3
+        levels = levels_of(pixels)
     labels, colours = _labels(pixels, levels, em, noise)
     labels[_drawn(rulings, levels.shape)] = RULING
     page = _page_label(labels)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     Mask: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
     Levels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 
+NOISY = 3.0
+"""Levels of noise, as a deviation, from which a page is evened for what is fine on it."""
+EVENED = 5
+"""Pixels along a line that are taken together then: fewer than the gaps between columns."""
 BLOCK = 16
 """Side of the squares whose median is taken for background: text covers less than half of one."""
 
@@ -68,6 +72,17 @@ def noise_of(levels: Levels) -> float:
         return 0.0
     second = np.abs(rows[:, 2:] - 2 * rows[:, 1:-1] + rows[:, :-2])
     return float(np.median(second)) / 0.6745 / 6**0.5
+
+
+def evened(levels: Levels, width: int) -> Levels:
+    """The mean of `width` pixels along rows, an odd number: lines along rows stay as they are."""
+    import numpy as np
+
+    half = width // 2
+    padded = np.pad(levels, ((0, 0), (half + 1, half)), mode="edge")
+    total = np.cumsum(padded, axis=1, dtype=np.int32)
+    means: Levels = ((total[:, width:] - total[:, :-width] + half) // width).astype(np.uint8)
+    return means
 
 
 def ink_of(levels: Levels) -> Ink:

@@ -55,12 +55,16 @@ def rulings_of(levels: Levels, ink: Ink, noise: float) -> list[Ruling]:
     """`find_rulings` where the levels and ink of a page are known."""
     import numpy as np
 
+    from tallow.documents.pictures.levels import EVENED, NOISY, evened
+
     em = ink.text_height or max(4.0, min(levels.shape) / 40)
-    threshold = int(max(7, 3 * noise))
+    noisy = noise >= NOISY and min(levels.shape) > EVENED
+    threshold = int(max(7, 3 * noise / (EVENED**0.5 if noisy else 1)))
     both = ink.dark | ink.light
     found = []
     for horizontal in (True, False):
         turned = levels if horizontal else np.ascontiguousarray(levels.T)
+        turned = evened(turned, EVENED) if noisy else turned
         marks = both if horizontal else np.ascontiguousarray(both.T)
         shortest = em * (LONGEST_DASH if horizontal else TALLEST_LETTER)
         axis = _Axis(horizontal, turned, marks, em, shortest, threshold, not ink.inverse)
