@@ -36,16 +36,7 @@ def dashed_lines(
     )
     count = np.diff(np.append(first, len(marks.row)))
     enough = (count >= FEWEST) & (joined.length >= shortest)
-    # The lengths of what is regular spread less than their mean: leaves few to look at closely.
-    mean = np.add.reduceat(marks.length, first) / count
-    spread = np.add.reduceat(marks.length**2, first) / count - mean**2
-    enough &= spread <= np.maximum(1, mean**2 / 4)
-    steps = np.diff(marks.start, append=0)
-    steps[first[1:] - 1] = 0  # from the last mark of a row to the first of the next
-    steps[-1] = 0
-    pitch = np.add.reduceat(steps, first) / np.maximum(count - 1, 1)
-    spread = np.add.reduceat(steps**2, first) / np.maximum(count - 1, 1) - pitch**2
-    likely = np.flatnonzero(enough & (spread <= np.maximum(1, pitch**2 / 4)))
+    likely = np.flatnonzero(enough & _perhaps_regular(marks, first, count))
     regular = [each for each in likely if _regular(marks, first[each], count[each])]
     rows = joined.take(np.array(regular, np.int64))
     if not len(rows.row):
@@ -61,6 +52,20 @@ def dashed_lines(
         if thickness <= em / 2 and clear and not _leads(ink, at, start, end, em):
             found.append((at, start, end, thickness))
     return found
+
+
+def _perhaps_regular(marks: Runs, first: Any, count: Any) -> Any:
+    """Which rows' lengths and distances spread less than their means: few to look at closely."""
+    import numpy as np
+
+    mean = np.add.reduceat(marks.length, first) / count
+    spread = np.add.reduceat(marks.length**2, first) / count - mean**2
+    steps = np.diff(marks.start, append=0)
+    steps[first[1:] - 1] = 0  # from the last mark of a row to the first of the next
+    steps[-1] = 0
+    pitch = np.add.reduceat(steps, first) / np.maximum(count - 1, 1)
+    apart = np.add.reduceat(steps**2, first) / np.maximum(count - 1, 1) - pitch**2
+    return (spread <= np.maximum(1, mean**2 / 4)) & (apart <= np.maximum(1, pitch**2 / 4))
 
 
 def _regular(marks: Runs, first: int, count: int) -> bool:
