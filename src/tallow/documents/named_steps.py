@@ -60,7 +60,7 @@ def _exact_proposals() -> list[Propose]:
 
 
 def _proposals(named: Named) -> list[list[Propose]]:
-    from tallow.documents.structures import cycle_center_net, lore, slanet
+    from tallow.documents.structures import classifier, slanet
     from tallow.documents.structures.named import proposers
 
     if isinstance(named.structure, str):
@@ -68,7 +68,7 @@ def _proposals(named: Named) -> list[list[Propose]]:
     if named.structure is not None:
         return [[named.structure]]
     fast = [*_exact_proposals(), slanet.propose]
-    return [fast] if named.models == "fast" else [fast, [cycle_center_net.propose, lore.propose]]
+    return [fast] if named.models == "fast" else [fast, [classifier.propose]]
 
 
 def _detect(named: Named) -> Detect:

@@ -179,6 +179,17 @@ def test_ruled_and_lineless_tables_are_told_apart():
     assert classifier.ruled(*drawn(3, 6, ruled=False)) < 0.5
 
 
+@pytest.mark.parametrize(
+    ("sure", "asked"),
+    [(0.7, ["cyclecenternet"]), (0.3, ["lore"]), (0.5, ["cyclecenternet", "lore"])],
+)
+def test_the_model_of_a_tables_kind_is_asked(sure, asked, monkeypatch):
+    monkeypatch.setattr(classifier, "ruled", lambda content, region: sure)
+    for each in (cycle_center_net, lore):
+        monkeypatch.setattr(each, "propose", lambda content, region, name=each.ALIAS: [name])
+    assert classifier.propose(PageContent(9, 9, "picture"), Region((0, 0, 9, 9))) == asked
+
+
 @pytest.mark.needs_network
 def test_a_page_without_a_table_has_no_cells():
     pixels = np.full((60, 80, 3), 255, np.uint8)

@@ -7,10 +7,28 @@ from typing import Any
 from tallow.documents import sessions
 from tallow.documents.content import PageContent
 from tallow.documents.steps import Region
+from tallow.documents.structure import Structure
 from tallow.documents.structures.crops import IMAGENET_MEAN, IMAGENET_STD, cropped, normalized
 
 ALIAS = "table-cls"
 SIDE = 224
+_SURE = 0.6  # its logits are small: the surest of probabilities are 0.27 and 0.73
+
+
+def propose(content: PageContent, region: Region) -> list[Structure]:
+    """The structure that the model of a table's kind gives: Cycle-CenterNet's, or LORE's.
+
+    Each takes seconds, and is no help with tables of the other kind. Both where the kind is not
+    sure.
+
+    Raises:
+        HubError, FormatError: as `sessions.model`.
+    """
+    from tallow.documents.structures import cycle_center_net, lore
+
+    sure = ruled(content, region)
+    of_ruled = cycle_center_net.propose(content, region) if sure > 1 - _SURE else []
+    return [*of_ruled, *(lore.propose(content, region) if sure < _SURE else [])]
 
 
 def ruled(content: PageContent, region: Region) -> float:
