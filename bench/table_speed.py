@@ -81,12 +81,15 @@ def measured(
     for side in sides.values():
         side.close()
     seconds = {name: [run["seconds"] / len(files) for run in each] for name, each in runs.items()}
-    row: dict[str, Any] = {"case": "seconds a picture", "same_tables": same, "files": len(files)}
+    row: dict[str, Any] = {
+        "case": "seconds a picture",
+        "tables": {"the same": same, "of": len(files)},
+        "first_pass": {f"by {name}": first[name]["seconds"] for name in sides},
+    }
     for name, each in runs.items():
         middle = sorted(each, key=lambda run: run["seconds"])[len(each) // 2]
         row[name] = common.quartiles(seconds[name])
         row[f"{name}_steps"] = {k: v / len(files) for k, v in middle["steps"].items()}
-        row[f"{name}_first"] = first[name]["seconds"]
     row["ratio"] = common.ratio(seconds["onnxruntime"], seconds["tallow"])
     return row
 
