@@ -316,8 +316,8 @@ def main() -> None:
         for name, sides in classes.items()
         for side, row in sides.items()
     ]  # fmt: skip
-    result = {"set": Path(given.folder).name, "models": given.models, "goals": GOALS,
-              "turned": turned, "rows": flat}  # fmt: skip
+    result = {"set": Path(given.folder).name, "models": given.models, "turned": turned,
+              "rows": flat}  # fmt: skip
     common.finish("table_accuracy", result, record=given.record)
 
 

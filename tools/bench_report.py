@@ -79,7 +79,7 @@ SECTIONS = {
         "Tables read right, beside packaged pipelines",
         "The set `{set}`. TEDS with text and of the structure alone, F1 of cells (place, spans, "
         "text) and of header cells; types are right, wrong and never allowed ones. All pipelines "
-        "but those of PDFs read by RapidOCR's models; seconds are theirs with reading.",
+        "but those of PDFs read by PP-OCR's small models.",
     ),
     "qmatmul": Section(
         "Products with weights of every format",
