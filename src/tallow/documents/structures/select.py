@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
 from typing import TYPE_CHECKING
 
 from tallow.documents.content import PageContent, Ruling, Word
@@ -45,6 +44,7 @@ WEIGHTS = {
     "confidence": 0.1,
 }
 _GRID = 0.9  # of its inner borders that are ruled: a page that draws a grid
+_FOLLOWED = 2.0  # the share of borders that are ruled, on such a page
 _DRAWN = -1.5  # a share of rulings crossed or borders not ruled, where the page draws a grid
 
 
@@ -76,7 +76,8 @@ def rank(
     for number, measured in enumerate(placed):
         others = placed[:number] + placed[number + 1 :]
         found.append((measured, evidence_of(measured, words, boxes, rulings, others)))
-    grid = bool(found) and median(evidence.ruled for _, evidence in found) >= _GRID
+    drawn = {each.structure.source for each, evidence in found if evidence.ruled >= _GRID}
+    grid = len(drawn) > 1  # one alone may have joined what no ruling parts
     ranked = [(score(evidence, grid), measured, evidence) for measured, evidence in found]
     return sorted(ranked, key=lambda each: -each[0])
 
@@ -86,7 +87,7 @@ def score(evidence: Evidence, grid: bool = False) -> float:
     total = sum(weight * float(getattr(evidence, name)) for name, weight in WEIGHTS.items())
     if grid:  # what is drawn is followed, and empty cells are drawn as well
         total += _DRAWN * (evidence.crossed + evidence.unruled) - WEIGHTS["empty"] * evidence.empty
-        total += evidence.ruled
+        total += _FOLLOWED * evidence.ruled
     return total
 
 
