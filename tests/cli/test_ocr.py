@@ -12,6 +12,7 @@ from documents.simple_steps import simple_steps
 from tallow.cli import main
 from tallow.documents import reader
 from tallow.documents.content import Word
+from tallow.errors import ArgumentError
 from tallow.lazy_dataclasses import replace
 
 
@@ -94,3 +95,13 @@ def test_a_damaged_file_costs_no_other(picture, tmp_path, capsys):
     assert out.read_text() == "two w40\n"
     assert "bad.png" in capsys.readouterr().err
     assert main(["ocr", str(picture), "-o", str(out)]) == 1, "there already"
+
+
+@pytest.mark.parametrize("command", ["ocr", "table"])
+def test_a_wrong_name_is_told_once(picture, monkeypatch, command, capsys):
+    def refuse(named):
+        raise ArgumentError(f"--ocr: expected a reader, got {named.ocr!r}")
+
+    monkeypatch.setattr(reader, "steps_of", refuse)
+    assert main([command, str(picture), str(picture.parent), "--ocr", "none-such"]) == 1
+    assert capsys.readouterr().err == "error: --ocr: expected a reader, got 'none-such'\n"

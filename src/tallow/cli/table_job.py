@@ -57,6 +57,7 @@ class Job:
         Raises:
             ArgumentError: some files or pages failed; what the others have is written.
         """
+        _ = self.reader.steps  # a wrong name is told once, before any page is opened
         failures = Failures(self.command, len(found))
         ready = failures.sound(found)
         self.settings["inputs"] = [[item.id, _size(item.value)] for item in ready]
