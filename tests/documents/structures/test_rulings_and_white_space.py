@@ -197,3 +197,70 @@ def test_rows_of_which_half_are_texts_are_no_header():
         words += [word for text, x in row for word in words_at(x, 10 + 15 * n, text)]
     (found, *_) = aligned.propose(*page(words))
     assert (found.rows, found.columns, found.header_rows) == (9, 5, 1)
+
+
+def rule(y, start=0, end=300):
+    return Ruling(True, y, start, end)
+
+
+def body(rows, first, columns=(150, 250), top=30):
+    """Rows 20 apart of numbers, with `first` as their labels where there is one."""
+    words = []
+    for row in range(rows):
+        words += words_at(5, top + 20 * row, first[row]) if first[row] else []
+        words += [w for x in columns for w in words_at(x, top + 20 * row, f"{row}2.5", "right")]
+    return words
+
+
+def heads(names=("name", "one", "two"), y=10):
+    places = (5, 130, 230)
+    return [w for x, name in zip(places, names, strict=True) for w in words_at(x, y, name)]
+
+
+def test_labels_half_way_between_rows_of_ruled_groups_span_them():
+    words = heads() + body(4, [""] * 4)
+    words += words_at(5, 40, "first") + words_at(5, 80, "second")
+    rules = [rule(0), rule(20), rule(60), rule(100)]
+    found = aligned.propose(*page(words, rules))[0]
+    assert (found.rows, found.columns) == (5, 3)
+    assert spans(found) == {(1, 0): (2, 1), (3, 0): (2, 1)}
+
+
+def test_labels_span_blank_cells_below_only_where_their_own_row_has_values():
+    words = heads() + body(6, ["a", "", "", "b", "", ""])
+    assert spans(aligned.propose(*page(words))[0]) == {(1, 0): (3, 1), (4, 0): (3, 1)}
+    section = heads() + words_at(5, 30, "Section") + body(3, ["x", "y", "z"], top=50)
+    assert spans(aligned.propose(*page(section))[0]) == {}
+
+
+def test_second_labels_are_a_column_that_others_span():
+    words = heads() + body(8, ["alpha", "beta", "c", "", "d", "e", "f", "g"])
+    words += words_at(80, 70, "x1") + words_at(80, 90, "x2")
+    found = aligned.propose(*page(words))[-1]
+    assert found.columns == 4
+    assert (1, 0) in spans(found) and (3, 0) not in spans(found)
+
+
+def test_bullets_begin_cells_of_lists():
+    words = heads(("kind", "causes", "effects"))
+    for row in range(4):
+        y = 30 + 30 * row
+        words += (
+            words_at(5, y, f"k{row}") + words_at(130, y, "• one cause") + words_at(230, y, "• so")
+        )
+        words += words_at(140, y + 11, "goes on")
+    found = aligned.propose(*page(words))[0]
+    assert (found.rows, found.columns) == (5, 3)
+
+
+def test_rules_above_and_below_heads_are_left_to_white_space():
+    words = heads() + body(6, list("abcdef"))
+    assert ruled.propose(*page(words, [rule(0), rule(20), rule(140)])) == []
+
+
+def test_many_cells_take_bounded_time():
+    words = [
+        word for r in range(100) for c in range(30) for word in words_at(40 * c, 20 * r, "1.5")
+    ]
+    content, region = page(words)
+    assert {(s.rows, s.columns) for s in aligned.propose(content, region)} == {(100, 30)}

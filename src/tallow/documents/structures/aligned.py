@@ -71,7 +71,7 @@ def structure_of(
 ) -> Structure:
     """Rows of lines and edges of columns as a structure."""
     spans = column_spans(rows, edges, rulings, height)
-    slots = slots_of(rows, edges, spans, height, blanks_join)
+    slots = slots_of(rows, edges, spans, rulings, height, blanks_join)
     borders = row_borders(rows, rulings, box)
     return Structure(
         len(rows), len(edges) - 1, tiled(len(rows), len(edges) - 1, slots), SOURCE, confidence,

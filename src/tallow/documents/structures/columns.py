@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -12,6 +13,8 @@ _WIDE = 0.6  # of the region: titles, sections and notes alone in a line say not
 _ALONE = 0.34  # what a line of one piece counts
 _VALLEY = 0.3  # of the lower of two columns' lines, that may cross the gap between them
 _FEW = 0.15  # of all lines, that a title over columns stands in
+_APART = 2.0  # of the height of text: pieces are cells of their own, farther apart in a column
+_SAME_START = 0.4  # of the height of text
 _NARROWEST = 0.25  # of the height of text: a gap
 _MARKS = re.compile(r"[$€£¥%•·▪◦*†‡±~<>≤≥(\[]+|US\$|\)")
 _LEADING = re.compile(r"[$€£¥•·▪◦±~<>≤≥(\[]+|US\$")
@@ -32,7 +35,8 @@ def column_edges(
     edges = [left]
     for start, end in pairwise(borders):
         edges += [*_valleys(_clipped(spans, start, end), height), end]
-    return _without_marks(_without_heads(edges, lines, cuts), lines, cuts)
+    edges = _with_second_labels(_without_heads(edges, lines, cuts), lines, height)
+    return _without_marks(edges, lines, cuts)
 
 
 def _spans(lines: Sequence[Line], width: float) -> list[tuple[float, float, float]]:
@@ -56,13 +60,22 @@ def _clipped(
     ]
 
 
+def _coverage(spans: list[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
+    """(start, end, weight) of stretches between ends of spans: how much covers each."""
+    changes: dict[float, float] = {}
+    for start, end, weight in spans:
+        changes[start] = changes.get(start, 0.0) + weight
+        changes[end] = changes.get(end, 0.0) - weight
+    steps, cover = [], 0.0
+    for start, end in pairwise(sorted(changes)):
+        cover += changes[start]
+        steps.append((start, end, round(cover, 6)))
+    return steps
+
+
 def _valleys(spans: list[tuple[float, float, float]], height: float) -> list[float]:
     """The middles of the gaps between hills of coverage."""
-    places = sorted({x for span in spans for x in span[:2]})
-    steps = []  # (start, end, how much covers it)
-    for start, end in pairwise(places):
-        middle = (start + end) / 2
-        steps.append((start, end, sum(weight for a, b, weight in spans if a < middle < b)))
+    steps = _coverage(spans)
     hills = _hills(steps, height)
     while len(hills) > 1:
         ratios = [
@@ -80,30 +93,24 @@ def _valleys(spans: list[tuple[float, float, float]], height: float) -> list[flo
 def _hills(
     steps: list[tuple[float, float, float]], height: float
 ) -> list[tuple[float, float, float]]:
-    """(peak, start, end) of each rise of coverage, parted by falls that are wide enough."""
+    """(peak, start, end) of the highest stretches of coverage, each between two falls.
+
+    A fall that is narrow, and not to nothing, is none.
+    """
     hills: list[tuple[float, float, float]] = []
-    rising = True
-    low = 0.0
+    low = float("inf")  # of the coverage since the last hill
     for start, end, cover in steps:
-        narrow = end - start < _NARROWEST * height
-        if not hills:
+        peak = hills[-1][0] if hills else -1.0
+        if not hills or (cover > low and low < peak):
             hills.append((cover, start, end))
             low = cover
-        elif cover < low:
-            if not narrow or cover > 0:
-                rising, low = False, cover
-        elif not rising and cover > low:
-            hills.append((cover, start, end))
-            rising, low = True, cover
-        else:
-            low = max(low, cover) if rising else low
-        if rising and cover >= 0 and hills:
-            peak, begin, stop = hills[-1]
-            if cover > peak:
-                hills[-1] = (cover, begin, end)
-            elif cover == peak:
-                hills[-1] = (peak, begin, max(stop, end))
+        elif cover > peak:
+            hills[-1] = (cover, start, end)
             low = cover
+        elif cover == peak and low >= peak:
+            hills[-1] = (peak, hills[-1][1], end)
+        elif cover == 0 or end - start >= _NARROWEST * height:
+            low = min(low, cover)
     return hills
 
 
@@ -113,8 +120,8 @@ def _between(
     """(start, end, coverage) of the lowest place between each two hills, the widest of these."""
     valleys = []
     for left, right in pairwise(hills):
-        inside = [step for step in steps if step[0] >= left[1] and step[1] <= right[2]]
-        inside = [step for step in inside if step[0] >= left[2] - 1e-6 and step[1] <= right[1] + 1e-6] or inside  # fmt: skip  # noqa: E501
+        low, high = left[2] - 1e-6, right[1] + 1e-6
+        inside = [step for step in steps if low <= step[0] and step[1] <= high]
         lowest = min(step[2] for step in inside)
         runs: list[list[float]] = []
         for start, end, cover in inside:
@@ -135,8 +142,34 @@ def _in_columns(edges: Sequence[float], lines: Sequence[Line]) -> list[list[tupl
     for number, line in enumerate(lines):
         for piece in line.pieces:
             middle = (piece.box[0] + piece.box[2]) / 2
-            columns[sum(edge <= middle for edge in edges[1:-1])].append((number, piece))
+            columns[bisect_right(edges, middle, 1, len(edges) - 1) - 1].append((number, piece))
     return columns
+
+
+def _with_second_labels(edges: list[float], lines: Sequence[Line], height: float) -> list[float]:
+    """Edges with those before labels that stand apart behind others in few lines of a column.
+
+    Two lines at least must have one at that place, and one of them another before it.
+    """
+    added: list[float] = []
+    for (left, right), members in zip(pairwise(edges), _in_columns(edges, lines), strict=True):
+        by_line: dict[int, list[Piece]] = {}
+        for number, piece in members:
+            by_line.setdefault(number, []).append(piece)
+        seconds = [
+            (a.box[2], b.box[0])
+            for pieces in by_line.values()
+            for a, b in pairwise(pieces)
+            if b.box[0] - a.box[2] > _APART * height
+        ]
+        for end, start in seconds:
+            level = [p for _, p in members if abs(p.box[0] - start) < _SAME_START * height]
+            before = max(e for e, s in seconds if abs(s - start) < _SAME_START * height)
+            edge = (before + start) / 2
+            near = any(abs(edge - other) < height for other in (*added, left, right))
+            if len(level) > 1 and end < start and not near:
+                added.append(edge)
+    return sorted([*edges, *added])
 
 
 def _without_heads(edges: list[float], lines: Sequence[Line], cuts: Sequence[float]) -> list[float]:
@@ -145,8 +178,8 @@ def _without_heads(edges: list[float], lines: Sequence[Line], cuts: Sequence[flo
     Its lines have text in neither, and it is in few lines.
     """
     index = 1
+    columns = _in_columns(edges, lines)
     while index < len(edges) - 2:
-        columns = _in_columns(edges, lines)
         before, own, after = (
             {number for number, _ in columns[k]} for k in (index - 1, index, index + 1)
         )
@@ -161,6 +194,7 @@ def _without_heads(edges: list[float], lines: Sequence[Line], cuts: Sequence[flo
             right = [piece.box[0] for _, piece in columns[index + 1]]
             middle = (min(max(left), edges[index]) + max(min(right), edges[index + 1])) / 2
             edges = [*edges[:index], middle, *edges[index + 2 :]]
+            columns = _in_columns(edges, lines)
         else:
             index += 1
     return edges

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
@@ -14,6 +15,7 @@ from tallow.lazy_dataclasses import dataclass
 # Of the height of text.
 _INTERLEAVED = 0.75  # middles of lines nearer than that stand side by side in one row
 _TIGHT = 0.85  # of the distance of rows: lines nearer than that belong together
+_HALF = 1.3  # of the distance of rows: at most so far are rows that a label stands between
 _LOOSE = 1.35  # of the least distance in a header: lines farther apart do not
 _NUMBER = re.compile(r"[\d.,+\-−–—%()$€£±<>≤≥~*/ ]+|-+|n\.?[ac]\.?|N/?A|ND", re.IGNORECASE)
 _YEAR = re.compile(r"(?:FY ?)?(?:1[89]|20)\d\d(?:[-–/](?:1[89]|20)?\d\d)?")
@@ -50,7 +52,7 @@ def is_number(text: str) -> bool:
 def column_of(piece: Piece, edges: Sequence[float]) -> int:
     """The column that the middle of a piece lies in."""
     middle = (piece.box[0] + piece.box[2]) / 2
-    return sum(edge <= middle for edge in edges[1:-1])
+    return bisect_right(edges, middle, 1, len(edges) - 1) - 1
 
 
 def filled(line: Line, edges: Sequence[float]) -> set[int]:
@@ -71,7 +73,8 @@ def rows_of(
         return []
     body = body_start(lines, edges, rulings)
     head = _header_rows(lines[:body], edges, rulings, height)
-    return head + _body_rows(lines[body:], edges, rulings, height, joining)
+    rest = _with_half_lines(lines[body:], edges, rulings)
+    return head + _body_rows(rest, edges, rulings, height, joining)
 
 
 def ruled_between(
@@ -195,6 +198,31 @@ def _in_lists(line: Line, edges: Sequence[float], lists: set[int]) -> list[bool]
     return [bool(_BULLET.fullmatch(piece.text)) for piece in pieces]
 
 
+def _with_half_lines(
+    lines: list[Line], edges: Sequence[float], rulings: Sequence[Ruling]
+) -> list[Line]:
+    """Lines, those half way between two of the common distance put to the upper one.
+
+    So labels of two rows stand; in columns that neither has text in.
+    """
+    counts = [len(filled(line, edges)) for line in lines]
+    full = [line for line, n in zip(lines, counts, strict=True) if n > 0.5 * max(counts)]
+    pitch = median([b.middle - a.middle for a, b in pairwise(full)]) if len(full) > 2 else 0.0
+    kept: list[Line] = []
+    for index, line in enumerate(lines):
+        if kept and index + 1 < len(lines) and counts[index] <= 0.5 * max(counts):
+            above, below = kept[-1], lines[index + 1]
+            step = below.middle - above.middle
+            share = (line.middle - above.middle) / max(step, 1e-6)
+            free = not filled(line, edges) & (filled(above, edges) | filled(below, edges))
+            ruled = ruled_between(above, below, edges, rulings) > 0.3
+            if step <= _HALF * pitch and 0.33 < share < 0.67 and free and not ruled:
+                kept[-1] = Line([*above.pieces, *line.pieces])
+                continue
+        kept.append(line)
+    return kept
+
+
 def _body_rows(
     lines: list[Line], edges: Sequence[float], rulings: Sequence[Ruling], height: float,
     joining: bool,
@@ -236,6 +264,9 @@ def _goes_on(row: Row, line: Line, edges: Sequence[float], height: float, tight:
     """Whether a line holds the second lines of cells of the row above."""
     above = {column for each in row.lines for column in filled(each, edges)}
     own = filled(line, edges)
+    values = sum(is_number(piece.text) for piece in line.pieces)
+    if values > 1 and any(_has_values(each, edges) for each in row.lines):
+        return False
     if tight and (own <= above or above <= own) and own != set(range(len(edges) - 1)):
         return True
     if 0 in own or not own <= above or len(own) > max(1, (len(edges) - 1) // 2):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -54,6 +55,10 @@ def levels_of(rulings: Sequence[Ruling], near: float, shortest: float) -> list[L
     return [level for level, weight in levels if weight >= shortest]
 
 
+def _place(level: Level) -> float:
+    return level.at
+
+
 @dataclass(frozen=True)
 class Area:
     """Places of a grid that no drawn border divides: rows and columns, the last ones excluded."""
@@ -93,12 +98,12 @@ class Lattice:
     def row_of(self, box: Box) -> int:
         """The row that the middle of a box lies in."""
         middle = (box[1] + box[3]) / 2
-        return min(sum(level.at <= middle for level in self.rows[1:-1]), len(self.rows) - 2)
+        return bisect_right(self.rows, middle, 1, len(self.rows) - 1, key=_place) - 1
 
     def column_of(self, box: Box) -> int:
         """The column that the middle of a box lies in."""
         middle = (box[0] + box[2]) / 2
-        return min(sum(level.at <= middle for level in self.columns[1:-1]), len(self.columns) - 2)
+        return bisect_right(self.columns, middle, 1, len(self.columns) - 1, key=_place) - 1
 
     def areas(self) -> list[Area]:
         """The grid as rectangles between drawn borders, each divided where its text asks for it."""
@@ -177,9 +182,9 @@ class Lattice:
     def _inside(self, area: Area) -> list[Piece]:
         return [
             piece
-            for piece in self.pieces
-            if area.top <= self.row_of(piece.box) < area.bottom
-            and area.left <= self.column_of(piece.box) < area.right
+            for row in range(area.top, area.bottom)
+            for piece in self.in_rows[row]
+            if area.left <= self.column_of(piece.box) < area.right
         ]
 
     def _divided(self, area: Area) -> list[Area]:

@@ -18,6 +18,8 @@ _WIDE_GAP_READ = 0.7  # between words of two lines of a reader, whose boxes have
 _NEAR_GAP = 0.3  # that a border may miss a gap by, and that a gap at a border is wide at least
 _SAME_PIECE = 1.2  # between words that the reader found in one line
 
+_BULLETS = "•▪◦●■□"  # a cell begins with one, even close behind another cell
+
 
 @dataclass
 class Piece:
@@ -37,24 +39,17 @@ class Piece:
 
 @dataclass
 class Line:
-    """Pieces at one level, from left to right."""
+    """Pieces at one level, from left to right: the top and bottom of all, the middle of most."""
 
     pieces: list[Piece] = field(default_factory=list)
+    top: float = 0.0
+    bottom: float = 0.0
+    middle: float = 0.0
 
-    @property
-    def top(self) -> float:
-        """The top of its highest piece."""
-        return min(piece.box[1] for piece in self.pieces)
-
-    @property
-    def bottom(self) -> float:
-        """The bottom of its lowest piece."""
-        return max(piece.box[3] for piece in self.pieces)
-
-    @property
-    def middle(self) -> float:
-        """The middle of its pieces' middles."""
-        return median((piece.box[1] + piece.box[3]) / 2 for piece in self.pieces)
+    def __post_init__(self) -> None:
+        boxes = [piece.box for piece in self.pieces]
+        self.top, self.bottom = min(box[1] for box in boxes), max(box[3] for box in boxes)
+        self.middle = median((box[1] + box[3]) / 2 for box in boxes)
 
 
 def words_within(content: PageContent, box: Box) -> list[Word]:
@@ -146,7 +141,7 @@ def _pieces(words: list[Word], height: float) -> list[Piece]:
         wide = (
             _WIDE_GAP if not read else _SAME_PIECE if word.line == before.line else _WIDE_GAP_READ
         )
-        if gap <= wide * height:
+        if gap <= wide * height and word.text[0] not in _BULLETS:
             groups[-1].append(word)
         else:
             groups.append([word])

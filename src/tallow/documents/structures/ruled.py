@@ -18,6 +18,7 @@ from tallow.documents.structures.lines import Line, lines_of, parted, text_heigh
 _MOST_WORDS = 20_000  # of a table
 _MOST_LEVELS = 400  # of rows or of columns
 _MOST_FILLS = 5_000
+_LEAST_RULES = 5  # that part rows, where no columns are drawn
 _SHARED = 0.3  # of a table's side, that sides of fills at one place must take together
 
 # Of the height of text.
@@ -159,7 +160,12 @@ def _lattice(
     if len(xs) < 3 and len(ys) < 3:
         return None
     lines = parted(lines, [level.at for level in xs], height)
+    drawn = len(ys)
     ys = _with_rows(ys, xs, lines, borders, height)
+    striped = sum(each.horizontal and _is_side(each) for each in borders) > 2
+    open_columns = not striped and not any(level.drawn for level in xs[1:-1])
+    if open_columns and (len(ys) > drawn or drawn < _LEAST_RULES):
+        return None  # rules under heads and between groups: a table for white space alone
     return Lattice(ys, xs, lines, height)
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from statistics import median
 
 from tallow.documents.content import Ruling
 from tallow.documents.structure import Slot
-from tallow.documents.structures.grouping import Row, column_of
+from tallow.documents.structures.grouping import Row, column_of, is_number, ruled_between
 from tallow.documents.structures.lines import Piece
 from tallow.lazy_dataclasses import dataclass
+
+_FEW = 0.35  # of the rows, that second labels stand in
+_STRADDLES = 0.33  # of the distance of rows, that a label between two of them is off from its own
 
 # Of the height of text.
 _OVER = 0.6  # that a piece must reach beyond a border to be over it
@@ -26,19 +30,18 @@ class Core:
 
 def cores_of(rows: Sequence[Row], edges: Sequence[float]) -> list[Core]:
     """The extent of each column's text that lies between its edges; the edges where it has none."""
-    found = []
-    for column, (left, right) in enumerate(pairwise(edges)):
-        inside = [
-            piece.box
-            for row in rows
-            for piece in row.pieces
-            if column_of(piece, edges) == column and piece.box[0] >= left and piece.box[2] <= right
-        ]
-        if inside:
-            found.append(Core(min(box[0] for box in inside), max(box[2] for box in inside)))
-        else:
-            found.append(Core(left, right))
-    return found
+    found = [Core(right, left) for left, right in pairwise(edges)]
+    for row in rows:
+        for piece in row.pieces:
+            column = column_of(piece, edges)
+            left, _, right, _ = piece.box
+            if left >= edges[column] and right <= edges[column + 1]:
+                core = found[column]
+                core.start, core.end = min(core.start, left), max(core.end, right)
+    return [
+        core if core.start <= core.end else Core(left, right)
+        for core, (left, right) in zip(found, pairwise(edges), strict=True)
+    ]
 
 
 def covered_columns(
@@ -69,7 +72,31 @@ def column_spans(
     for index, row in enumerate(rows):
         below = rows[index + 1] if index + 1 < len(rows) else None
         spans.append(_spans_of_row(row, below, edges, cores, rulings, height))
+    _over_second_labels(rows, edges, spans)
     return spans
+
+
+def _over_second_labels(
+    rows: Sequence[Row], edges: Sequence[float], spans: list[list[tuple[int, int]]]
+) -> None:
+    """Let labels span a column of second labels, which few rows and no header have text in."""
+    head = sum(row.header for row in rows)
+    full = [{column_of(piece, edges) for piece in row.pieces} for row in rows]
+    for column in range(1, len(edges) - 2):
+        few = [columns for columns in full[head:] if column in columns]
+        headed = any(column in columns for columns in full[:head])
+        values = sum(
+            is_number(piece.text)
+            for row in rows[head:]
+            for piece in row.pieces
+            if column_of(piece, edges) == column
+        )
+        if headed or not head or values or len(few) > _FEW * len(full[head:]):
+            continue
+        for columns, found in zip(full, spans, strict=True):
+            taken = any(first <= column and column - 1 <= last for first, last in found)
+            if column - 1 in columns and column not in columns and not taken:
+                found.append((column - 1, column))
 
 
 def _spans_of_row(
@@ -182,6 +209,7 @@ def slots_of(
     rows: Sequence[Row],
     edges: Sequence[float],
     spans: Sequence[list[tuple[int, int]]],
+    rulings: Sequence[Ruling],
     height: float,
     blanks_join: bool,
 ) -> list[Slot]:
@@ -197,7 +225,8 @@ def slots_of(
             for column in range(first + 1, last + 1):
                 head.pieces += grid[index][column].pieces
                 grid[index][column].taken = True
-    _join_header(rows, grid, height)
+    _join_header(rows, grid)
+    _join_groups(rows, grid, _groups(rows, edges, rulings))
     if blanks_join:
         _join_blanks(rows, grid)
     return [
@@ -217,7 +246,7 @@ class _Place:
         self.taken = False
 
 
-def _join_header(rows: Sequence[Row], grid: list[list[_Place]], height: float) -> None:
+def _join_header(rows: Sequence[Row], grid: list[list[_Place]]) -> None:
     """Let heads that stand at the top or the middle of a header's rows span those below.
 
     One that stands at the bottom leaves a blank cell above, as tables of journals are marked up.
@@ -238,18 +267,96 @@ def _join_header(rows: Sequence[Row], grid: list[list[_Place]], height: float) -
                 place.taken = True
 
 
+def _groups(
+    rows: Sequence[Row], edges: Sequence[float], rulings: Sequence[Ruling]
+) -> list[tuple[int, int]]:
+    """(first, last) rows of the body between rules over the whole width, if there are such."""
+    head = sum(row.header for row in rows)
+    starts = [head]
+    for index in range(head + 1, len(rows)):
+        above, below = rows[index - 1].lines[-1], rows[index].lines[0]
+        if ruled_between(above, below, edges, rulings) > 0.7:
+            starts.append(index)
+    if len(starts) < 2:
+        return []
+    return [(a, b - 1) for a, b in pairwise([*starts, len(rows)])]
+
+
+def _join_groups(
+    rows: Sequence[Row], grid: list[list[_Place]], groups: Sequence[tuple[int, int]]
+) -> None:
+    """Let labels in the middle of ruled groups, and those half way between two rows, span them."""
+    head = sum(row.header for row in rows)
+    for column in range(len(grid[0])):
+        for first, last in groups:
+            places = [grid[row][column] for row in range(first, last + 1)]
+            middle = (rows[first].lines[0].middle + rows[last].lines[-1].middle) / 2
+            pitch = 2 * (middle - rows[first].lines[0].middle) / max(last - first, 1)
+            full = [place for place in places if place.pieces]
+            if len(full) == 1 and len(places) > 1 and not _any_wide(places):
+                off = _middle(full[0].pieces) - middle
+                if abs(off) < _STRADDLES * pitch:
+                    _span(places, full[0])
+        for upper, lower in pairwise(range(head, len(rows))):
+            places = [grid[upper][column], grid[lower][column]]
+            full = [place for place in places if place.pieces]
+            if len(full) == 1 and not _any_wide(places) and _straddles(rows, full[0], upper, lower):
+                _span(places, full[0])
+
+
+def _straddles(rows: Sequence[Row], place: _Place, upper: int, lower: int) -> bool:
+    """Whether a place's text stands half way between the lines of two rows."""
+    own = {id(piece) for piece in place.pieces}
+    middles = []
+    for row in (upper, lower):
+        others = [piece for piece in rows[row].pieces if id(piece) not in own]
+        if not others or len(rows[row].lines) > 1:
+            return False  # of cells of several lines, the middle says nothing
+        middles.append(_middle(others))
+    share = (_middle(place.pieces) - middles[0]) / max(middles[1] - middles[0], 1e-6)
+    return _STRADDLES < share < 1 - _STRADDLES
+
+
+def _middle(pieces: Sequence[Piece]) -> float:
+    return median((piece.box[1] + piece.box[3]) / 2 for piece in pieces)
+
+
+def _any_wide(places: Sequence[_Place]) -> bool:
+    return any(place.taken or place.columns > 1 or place.rows > 1 for place in places)
+
+
+def _span(places: Sequence[_Place], full: _Place) -> None:
+    """Make places one cell with the text of one of them."""
+    places[0].pieces, places[0].rows = full.pieces, len(places)
+    for place in places[1:]:
+        place.taken = True
+
+
 def _join_blanks(rows: Sequence[Row], grid: list[list[_Place]]) -> None:
     """Let a label of the first column span blank cells below it, where its own row has values.
 
-    So it is with groups; a section's title stands alone in its row.
+    So it is with groups; a section's title stands alone in its row. Values that only the first row
+    of a group has are of the group.
     """
     head = sum(row.header for row in rows)
     if len(grid[0]) < 3:
         return
+    _join_labels(grid, head)
+    for line in grid[head:]:
+        count = line[0].rows
+        if line[0].taken or count < 2 or line[0].columns > 1:
+            continue
+        for column in range(2, len(line)):
+            places = [grid[line[0].row + k][column] for k in range(count)]
+            if places[0].pieces and not _any_wide(places) and not any(p.pieces for p in places[1:]):
+                _span(places, places[0])
+
+
+def _join_labels(grid: list[list[_Place]], head: int) -> None:
     place: _Place | None = None
     for line in grid[head:]:
         first, others = line[0], line[1:]
-        if first.taken or first.columns > 1:
+        if first.taken or first.columns > 1 or first.rows > 1:
             place = None
         elif first.pieces:
             place = first if others[0].pieces and not others[0].taken else None
