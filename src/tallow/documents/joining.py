@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from tallow.documents.document import Cell, Page, Table
@@ -21,6 +22,8 @@ _MOST_LINES: Final = 3
 # Columns of the same table lie over each other by half of the narrower one.
 _OVER: Final = 0.5
 _MOST_LOST: Final = 2
+# Cells by which the kinds of columns are told, so that a table of 1,000 pages takes no longer.
+_TELLING: Final = 500
 # Headers are the same where so many of their letters are, for readers slip; their digits all are.
 _SAME: Final = 0.85
 _CONTINUED: Final = re.compile(
@@ -87,7 +90,9 @@ def _continued(
     if columns is None:
         return None
     first, second = columns
-    grown = _with_columns(before.table, first, len(first))
+    grown = before.table
+    if grown is last or first != [*range(grown.columns)]:  # else it is a copy that may grow
+        grown = _with_columns(grown, first, len(first))
     added = _with_columns(table, second, len(second))
     added = _without_rows(added, _continuation_rows(added))
     repeated = _repeated_rows(grown, added)
@@ -102,7 +107,9 @@ def _at_edges(
     """Whether one is the last of its page and at its foot, the other the first and at its head."""
     ends, begins = _extent(last), _extent(table)
     for other in tables:
-        place = _extent(other) if other is not last and other is not table else None
+        if other.page not in (last.page, table.page) or other is last or other is table:
+            continue
+        place = _extent(other)
         if place and ends and other.page == last.page and place[1] >= ends[3]:
             return False
         if place and begins and other.page == table.page and place[3] <= begins[1]:
@@ -253,6 +260,8 @@ def _continuation_rows(table: Table) -> int:
 
 def _repeated_rows(whole: Table, table: Table) -> int:
     """How many rows at the top of a part repeat the header, or the end of it."""
+    top = max(1, whole.header_rows)
+    whole = replace(whole, cells=[*takewhile(lambda cell: cell.row < top, whole.cells)])
     head = whole.header_rows or (1 if _has_words(whole, 0) else 0)
     for count in range(min(head, table.rows), 0, -1):
         rows = range(head - count, head)
@@ -297,7 +306,7 @@ def _is_body(whole: Table, table: Table) -> bool:
     Models take the first row of what they see for a header. Without any numbers nothing tells.
     """
     numeric: dict[int, list[bool]] = {}
-    for cell in whole.cells:
+    for cell in whole.cells[:_TELLING]:
         if cell.row >= whole.header_rows and cell.text.strip():
             numeric.setdefault(cell.column, []).append(_is_numeric(cell.text))
     columns = {column for column, found in numeric.items() if 2 * sum(found) > len(found)}
@@ -308,29 +317,42 @@ def _is_body(whole: Table, table: Table) -> bool:
 
 
 def _appended(whole: Table, part: Table) -> Table:
-    """The rows of a part behind those of the whole."""
+    """The rows of a part behind those of the whole, whose list of cells grows."""
     cells = [replace(cell, header="" if cell.header == "column" else cell.header)
              for cell in part.cells]  # fmt: skip
     rows = whole.rows
     if _is_second_half(whole, cells):
-        above = {cell.column: cell for cell in whole.cells if cell.bottom == whole.rows}
+        above = _bottom(whole)
         kept = [cell for cell in whole.cells if cell.bottom != whole.rows]
         halves = {cell.column: cell for cell in cells if cell.row == 0}
-        whole = replace(whole, cells=kept + [_with_half(above[c], halves.get(c)) for c in above])
+        kept += [_with_half(above[c], halves.get(c)) for c in above]
+        whole = _ordered(replace(whole, cells=kept))
         cells = [replace(cell, row=cell.row - 1) for cell in cells if cell.row > 0]
         part = replace(part, rows=part.rows - 1)
     cells = [replace(cell, row=cell.row + rows) for cell in cells]
+    cells.sort(key=lambda cell: (cell.row, cell.column))
     counts = max(1, len(whole.cells)), max(1, len(cells))
     confidence = whole.confidence * counts[0] + part.confidence * counts[1]
-    return _ordered(
-        replace(
-            whole,
-            rows=rows + part.rows,
-            cells=[*whole.cells, *cells],
-            pages=(*(whole.pages or (whole.page,)), *(part.pages or (part.page,))),
-            confidence=confidence / sum(counts),
-        )
+    whole.cells.extend(cells)
+    return replace(
+        whole,
+        rows=rows + part.rows,
+        pages=(*(whole.pages or (whole.page,)), *(part.pages or (part.page,))),
+        confidence=confidence / sum(counts),
     )
+
+
+def _bottom(table: Table) -> dict[int, Cell]:
+    """The cells of the last row by their columns; looked for from the end, where they are."""
+    found: dict[int, Cell] = {}
+    missing = table.columns
+    for cell in reversed(table.cells):
+        if missing <= 0:
+            break
+        if cell.bottom == table.rows:
+            found[cell.column] = cell
+            missing -= cell.column_span
+    return found
 
 
 def _is_second_half(whole: Table, cells: list[Cell]) -> bool:
@@ -340,7 +362,7 @@ def _is_second_half(whole: Table, cells: list[Cell]) -> bool:
     sentence that the cell above it has begun.
     """
     first = [cell for cell in cells if cell.row == 0]
-    above = {cell.column: cell for cell in whole.cells if cell.bottom == whole.rows}
+    above = _bottom(whole)
     told = [cell for cell in first if cell.text.strip()]
     same = all(
         cell.column in above and above[cell.column].column_span == cell.column_span

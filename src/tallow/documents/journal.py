@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -72,13 +73,15 @@ class Journal:
 
     def close(self, *, remove: bool) -> None:
         """Close the file; `remove` when its job is done."""
-        self._file.close()
+        with suppress(OSError):  # of a full disk, which the last write told already
+            self._file.close()
         if remove:
             with suppress(OSError):
                 self.path.unlink()
 
     def _write(self, value: Any) -> None:
-        self._file.write(json.dumps(value, ensure_ascii=False).encode() + b"\n")
+        # Names of files may hold bytes that are no UTF-8, which are escaped.
+        self._file.write(json.dumps(value).encode() + b"\n")
         self._file.flush()
 
     def _read(self) -> int:
@@ -125,8 +128,14 @@ def made(kind: type[Made], value: Mapping[str, Any]) -> Made:
     unknown = value.keys() - set(field_names(kind))
     if unknown:
         raise KeyError(*unknown)
-    hints = get_type_hints(kind)
+    key: Any = kind
+    hints = _hints(key)
     return kind(**{name: _part(kind, name, hints[name], each) for name, each in value.items()})
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _part(kind: type, name: str, hint: Any, value: Any) -> Any:

@@ -123,7 +123,7 @@ class TableReader:
         if self.join and len(listed) > 1:
             from tallow.documents.joining import join
 
-            tables = join(tables, listed, type_cells=self.steps.type_cells)
+            tables = join(tables, listed, type_cells=lambda _: None)  # but below
         for table in tables:  # anew: a joined column has more evidence, one of a journal no dates
             self.steps.type_cells(table)
         return Document(name, listed, tables)
