@@ -156,3 +156,26 @@ def test_a_bomb_is_refused_before_it_is_decoded():
     data = b"\x89PNG\r\n\x1a\n" + head + body + chunk(b"IEND", b"")
     with pytest.raises(FormatError, match="178956970 pixels"), open_input(data) as opened:
         opened.page(1)
+
+
+def test_pillow_images_are_taken_as_files_are():
+    clear = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
+    deep = Image.fromarray(np.full((4, 4), 40_000, np.uint16))
+    for picture in (clear, deep):
+        with open_input(picture) as given, open_input(encoded(picture, "PNG")) as read:
+            assert (given.page(1).pixels() == read.page(1).pixels()).all()
+
+
+@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf, -np.inf])
+def test_floats_from_0_to_1(bad):
+    values = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
+    values[0, 0] = bad
+    found = np.asarray(PictureFile(encoded(Image.fromarray(values), "TIFF")).frame(0))
+    assert found.min() == 0
+    assert found.max() == 255
+
+
+def test_a_file_opened_for_text_is_no_path(tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    with (tmp_path / "a.txt").open() as file, pytest.raises(FormatError, match="for text"):
+        open_input(file)

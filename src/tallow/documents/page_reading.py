@@ -23,7 +23,7 @@ from tallow.documents.steps import (
     Upright,
 )
 from tallow.documents.structure import Structure
-from tallow.documents.turning import main_turn, turned, turned_box
+from tallow.documents.turning import main_turn, turned, turned_box, turned_word
 from tallow.lazy_dataclasses import dataclass, replace
 
 if TYPE_CHECKING:
@@ -195,12 +195,14 @@ def moved(content: PageContent, left: float, top: float, scale: float) -> PageCo
 
 
 def _turn_back(table: Table, turn: int, content: PageContent) -> None:
-    """Boxes of a table that was turned, as they are on its page."""
-    back = -turn % 360
+    """Boxes of a table that was turned, and its words, as they are on its page."""
+    back, width, height = -turn % 360, content.width, content.height
     parts: list[Table | Cell] = [table, *table.cells]
     for part in parts:
         if part.box is not None:
-            part.box = turned_box(part.box, back, content.width, content.height)
+            part.box = turned_box(part.box, back, width, height)
+    for cell in table.cells:
+        cell.words = tuple(turned_word(word, back, width, height) for word in cell.words)
 
 
 def _unshrunk(upright: Upright, shrunk: float) -> tuple[float, ...]:

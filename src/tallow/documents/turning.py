@@ -47,7 +47,7 @@ def turned(content: PageContent, turn: int) -> PageContent:
         content,
         width=w if turn == 180 else h,
         height=h if turn == 180 else w,
-        words=[_word(each, turn, w, h) for each in content.words],
+        words=[turned_word(each, turn, w, h) for each in content.words],
         rulings=[_ruling(each, turn, w, h) for each in content.rulings],
         fills=[Fill(box(each.box), each.colour) for each in content.fills],
         pictures=[box(each) for each in content.pictures],
@@ -55,7 +55,8 @@ def turned(content: PageContent, turn: int) -> PageContent:
     )
 
 
-def _word(word: Word, turn: int, width: float, height: float) -> Word:
+def turned_word(word: Word, turn: int, width: float, height: float) -> Word:
+    """A word of a page of `width` × `height` after the page was turned clockwise by `turn`."""
     quad: Quad | None = None
     if word.quad is not None:
         a, b, c, d = (turned_box((*p, *p), turn, width, height)[:2] for p in word.quad)

@@ -75,6 +75,18 @@ class PictureFile:
         self.close()
 
 
+def flattened(source: Any, name: object = "picture") -> Image:
+    """A Pillow image or an array as a frame of a `PictureFile`: in RGB, upright, on white.
+
+    Raises:
+        FormatError, ShapeError, DTypeError, ArgumentError: as `load_image`.
+    """
+    if isinstance(source, images.pillow().Image):
+        with images.told(name):
+            source = images.on_white(_eight_bits(source))
+    return images.load_image(source)
+
+
 def _eight_bits(picture: Any) -> Any:
     """A picture of integers or floats beyond 255 as one of bytes; others as they are."""
     if not picture.mode.startswith(("I", "F")):
@@ -82,10 +94,13 @@ def _eight_bits(picture: Any) -> Any:
     import numpy as np
 
     values = np.asarray(picture, dtype=np.float64)
-    highest = float(np.nanmax(values, initial=0.0))
-    # Scanners of 10 and 12 bits write them unscaled into 16.
+    values = np.nan_to_num(values, copy=False, posinf=0.0, neginf=0.0)
+    highest = float(values.max(initial=0.0))
+    # Scanners of 10 and 12 bits write them unscaled into 16; floats are mostly from 0 to 1.
     white = 255.0 if highest <= 255 else 65535.0 if highest >= _LEAST_WHITE else highest
-    scaled = np.clip(np.nan_to_num(values) * (255 / white), 0, 255).astype(np.uint8)
+    if picture.mode == "F" and highest <= 1:
+        white = 1.0
+    scaled = np.clip(values * (255 / white), 0, 255).astype(np.uint8)
     made = images.pillow().fromarray(scaled)
     made.info.update({k: v for k, v in picture.info.items() if k == "exif"})
     return made

@@ -76,6 +76,8 @@ def open_input(
     if hasattr(source, "read"):
         name = name or str(getattr(source, "name", "file"))
         source = source.read()
+        if not isinstance(source, bytes):
+            raise FormatError(name, "file", "one opened for bytes", "one opened for text")
     if not isinstance(source, str | os.PathLike | bytes):
         return _ArrayInput(source, name or "picture")
     label = name or ("file" if isinstance(source, bytes) else os.fspath(source))
@@ -156,9 +158,9 @@ class _ArrayInput:
     count = 1
 
     def __init__(self, source: Any, name: str) -> None:
-        from tallow.vision import load_image
+        from tallow.vision.frames import flattened
 
-        self.name, self._picture = name, load_image(source)
+        self.name, self._picture = name, flattened(source, name)
 
     def page(self, number: int) -> InputPage:
         import numpy as np
