@@ -208,3 +208,48 @@ def test_resume_refuses_another_run(run, picture, tmp_path):
     code, _, err = run("table", picture, "-o", out, "--resume")
     assert (code, "expected the run that was interrupted" in err) == (1, True)
     assert run("table", picture, "--resume")[0] == 2
+
+
+def test_a_file_never_takes_the_name_of_another(run, tmp_path):
+    for number, name in enumerate(("a.bmp", "a.png", "a-2.png")):
+        Image.new("RGB", (30 + number, 20), "black").save(tmp_path / name)
+    out = tmp_path / "out"
+    inputs = [tmp_path / "a.bmp", tmp_path / "a.png", tmp_path / "a-2.png"]
+    code, _, err = run("table", *inputs, "-o", f"{out}/", "-f", "csv", "--force")
+    assert code == 0, err
+    found = sorted(each.read_text().strip() for each in out.iterdir())
+    assert found == ["30×20", "31×20", "32×20"]
+
+
+def test_a_folder_is_gone_on_with(run, picture, tmp_path):
+    tiff(tmp_path / "b.tif", [40])
+    out = f"{tmp_path / 'out'}/"
+    assert run("table", picture, "-o", out)[0] == 0
+    written = (tmp_path / "out" / "a.xlsx").stat().st_mtime_ns
+    code, _, err = run("table", picture, tmp_path / "b.tif", "-o", out, "--resume")
+    assert code == 0, err
+    assert sorted(os.listdir(out)) == ["a.xlsx", "b.xlsx"]
+    assert (tmp_path / "out" / "a.xlsx").stat().st_mtime_ns == written
+
+
+def test_a_name_that_is_no_utf8(run, picture, tmp_path):
+    odd = os.path.join(os.fsencode(tmp_path), b"\xff.png")
+    try:
+        os.rename(picture, odd)
+    except OSError:
+        pytest.skip("file names are UTF-8 here")
+    code, _, err = run("table", os.fsdecode(odd), "-o", tmp_path / "a.csv")
+    assert code == 0, err
+
+
+def test_a_journal_that_cannot_be_written_is_kept(run, picture, tmp_path, monkeypatch):
+    from tallow.documents.journal import Journal
+
+    def full(self, name, page):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "add", full)
+        code, _, err = run("table", picture, "-o", tmp_path / "a.csv")
+    assert (code, "No space left on device; --resume goes on" in err) == (1, True)
+    assert run("table", picture, "-o", tmp_path / "a.csv", "--resume")[0] == 0

@@ -236,9 +236,21 @@ class Failures:
     def __init__(self, what: str, count: int) -> None:
         self.what, self.count = what, count
         self.lines: list[str] = []
+        self.failed = 0
+        self._last = ""
 
     def add(self, item: NamedItem, error: TallowError) -> None:
         """Take one down, by the item's name."""
+        self.failed += 1
+        self._line(item, error)
+
+    def add_page(self, item: NamedItem, error: TallowError) -> None:
+        """Take down a page of an item; the item fails once, whatever its pages."""
+        self.failed += item.id != self._last
+        self._last = item.id
+        self._line(item, error)
+
+    def _line(self, item: NamedItem, error: TallowError) -> None:
         text = " ".join(str(error).split())
         self.lines.append(text if text.startswith(item.id) else f"{item.id}: {text}")
 
@@ -264,7 +276,7 @@ class Failures:
         for line in self.lines:
             print(f"failed: {printable(line)}", file=sys.stderr)
         if self.lines:
-            told = f"{len(self.lines)} of {self.count} items failed"
+            told = f"{self.failed} of {self.count} items failed"
             raise ArgumentError(f"{self.what}: {told}")
 
 

@@ -88,7 +88,7 @@ def table(
     )  # fmt: skip
     settings = {
         "models": models.value, "ocr": ocr, "lang": lang, "detect": detect,
-        "structure": structure, "dpi": dpi, "pages": pages,
+        "structure": structure, "dpi": dpi, "pages": pages, "raw": raw,
     }  # fmt: skip
     job = Job(reader, output, format and format.value, settings, resume=resume, force=force)
     empty = job.run(items.find_documents(inputs, output), pages, password)

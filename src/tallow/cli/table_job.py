@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from tallow.cli.items import Failures, NamedItem
 from tallow.cli.writing import check_writable, note, refuse_existing, written
+from tallow.errors import ArgumentError
 
 if TYPE_CHECKING:
     from tallow.documents import Document, Page, TableReader
     from tallow.documents.journal import Journal
+
+
+class _UnwrittenError(ArgumentError):
+    """The journal cannot be written: no page after it would be kept."""
+
 
 SUFFIXES = ("xlsx", "csv", "html", "md", "json", "parquet")
 
@@ -60,15 +66,15 @@ class Job:
         _ = self.reader.steps  # a wrong name is told once, before any page is opened
         failures = Failures(self.command, len(found))
         ready = failures.sound(found)
-        self.settings["inputs"] = [[item.id, _size(item.value)] for item in ready]
         documents: list[Document] = []
         if self.folder:
             empty = sum(
                 self._one(item, target, pages, password, failures)
                 for item, target in self._targets(ready)
+                if not self._is_done(target)
             )
         else:
-            with self._journal(self.output) as journal:
+            with self._journal(self.output, ready) as journal:
                 for item in ready:
                     self._read(item, pages, password, failures, documents, journal)
                 if documents:
@@ -116,16 +122,22 @@ class Job:
         assert self.output is not None
         with written(self.output):
             os.makedirs(self.output, exist_ok=True)
-        taken: Counter[str] = Counter()
+        taken: set[str] = set()
         found = []
         for item in ready:
             stem = "stdin" if item.id == "-" else Path(item.id).stem
-            taken[stem] += 1
-            stem += f"-{taken[stem]}" if taken[stem] > 1 else ""
+            names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+            stem = next(name for name in names if name not in taken)
+            taken.add(stem)
             target = os.path.join(self.output, f"{stem}.{self.ending()}")
-            refuse_existing(target, self.force)
+            refuse_existing(target, self.force or self._is_done(target))
             found.append((item, target))
         return found
+
+    def _is_done(self, target: str) -> bool:
+        """Whether the run that is gone on with wrote this file of its folder already."""
+        there = os.path.isfile(target) and not os.path.lexists(f"{target}.partial")
+        return self.resume and there
 
     def _one(
         self,
@@ -137,10 +149,13 @@ class Job:
     ) -> int:
         """A file to a file of its own; gives how many pages have no table."""
         documents: list[Document] = []
-        with self._journal(target) as journal:
-            self._read(item, pages, password, failures, documents, journal)
-            for document in documents:
-                self._write([document], target)
+        try:
+            with self._journal(target, [item]) as journal:
+                self._read(item, pages, password, failures, documents, journal)
+                for document in documents:
+                    self._write([document], target)
+        except ArgumentError as error:  # the files of others may be written all the same
+            failures.add(item, error)
         return sum(self.tell_empty(document) for document in documents)
 
     def _read(
@@ -152,7 +167,7 @@ class Job:
         documents: list[Document],
         journal: Journal | None,
     ) -> None:
-        from tallow.errors import ArgumentError, FormatError, TallowError
+        from tallow.errors import FormatError, TallowError
 
         name = "stdin" if item.id == "-" else item.id
         try:
@@ -161,24 +176,36 @@ class Job:
                     item.value, name=name, pages=pages, password=password, progress=tell,
                     skip=lambda number: journal is not None and journal.has(name, number),
                 )  # fmt: skip
-                kept = []
+                kept: list[Page] = []
+                bad: list[Page] = []
                 for page in read:
                     page.seconds = {}
                     if journal is None:
                         kept.append(page)
                     elif not page.error:
-                        with written(journal.path):
-                            journal.add(name, page)
+                        self._keep(journal, name, page)
                     if page.error:
-                        failures.add(NamedItem(f"{name}, page {page.number}"),
-                                     TallowError(page.error))  # fmt: skip
-            listed = kept if journal is None else journal.pages(name)
+                        told = TallowError(f"{name}, page {page.number}: {page.error}")
+                        failures.add_page(item, told)
+                        bad.append(page)
+            listed = kept if journal is None else [*journal.pages(name), *bad]
+            listed.sort(key=lambda page: page.number)
             documents.append(self.reader.document(name, listed))
+        except _UnwrittenError:
+            raise
         except (FormatError, ArgumentError) as error:
             failures.add(item, error)
 
+    @staticmethod
+    def _keep(journal: Journal, name: str, page: Page) -> None:
+        try:
+            with written(journal.path):
+                journal.add(name, page)
+        except ArgumentError as error:
+            raise _UnwrittenError(f"{error}; --resume goes on") from error
+
     @contextmanager
-    def _journal(self, target: str | None) -> Iterator[Journal | None]:
+    def _journal(self, target: str | None, inputs: list[NamedItem]) -> Iterator[Journal | None]:
         """The journal beside an output; it stays where the run is broken off."""
         from tallow.cli.writing import is_stream
         from tallow.documents.journal import Journal
@@ -187,8 +214,9 @@ class Job:
             yield None
             return
         path = Path(f"{target}.partial")
+        sizes = [[item.id, _size(item.value)] for item in inputs]
         with written(path):
-            journal = Journal(path, self.settings, resume=self.resume)
+            journal = Journal(path, {**self.settings, "inputs": sizes}, resume=self.resume)
         if len(journal):
             note(f"{len(journal)} pages are there already")
         finished = False
@@ -218,12 +246,13 @@ class Job:
             note(f"{path}: {_counted(len(document.tables), 'table')}")
 
 
-def _size(value: Any) -> int | None:
-    """How large an input is, by which a changed one is known again; None of what is not there."""
+def _size(value: Any) -> list[int] | None:
+    """How large an input is and when it was written, by which a changed one is known again."""
     if isinstance(value, bytes):
-        return len(value)
+        return [len(value)]
     try:
-        return os.stat(value).st_size
+        found = os.stat(value)
+        return [found.st_size, found.st_mtime_ns]
     except (OSError, ValueError):
         return None
 
