@@ -30,6 +30,8 @@ _MOST_PIXELS = 32_000_000  # of a rendered page: 96 MB of RGB
 _MOST_SIDE = 30_000  # pixels
 _RENDERED_DPI = 144.0
 _SCAN_SHARE = 0.5  # of a page, that a picture covers where the page is a scan
+_WHOLE_SHARE = 0.8  # of a page, that the picture covers on which a stamp is no text layer
+_STAMP_SHARE = 0.01  # of a page, that a stamp covers: a line of 60 letters of 9 points covers 0.005
 _POINTS_PER_INCH = 72.0
 
 
@@ -109,16 +111,21 @@ class PdfFile:
 
         So it is where no drawn text is there to be had (none, an invisible one as of OCR, or one
         without Unicode) and pictures cover half of the page, or where there is nothing at all but
-        a picture.
+        a picture. A stamp or a page number on a picture of the whole page leaves it a scan.
         """
         from tallow.documents.pdf.objects import page_objects
-        from tallow.documents.pdf.text import readable_share
+        from tallow.documents.pdf.text import page_words, readable_share
 
         with self._page(index) as (page, space, where):
+            whole = space.width * space.height
+            least = _SCAN_SHARE
             if readable_share(page, where) >= 0.5:
-                return False
+                words = page_words(page, space, where)
+                if sum(area(word.box) for word in words) > _STAMP_SHARE * whole:
+                    return False
+                least = _WHOLE_SHARE
             pictures = page_objects(page, space, where).pictures
-        return _covered(pictures) >= _SCAN_SHARE * space.width * space.height
+        return _covered(pictures) >= least * whole
 
     def _opened(self) -> Any:
         expect(self._document is not None, self.name, "an open file", "one that was closed")
