@@ -112,8 +112,10 @@ IMAGE = "q 612 0 0 792 0 0 cm BI /W 2 /H 2 /CS /G /BPC 8 ID \xff\x00\xff\x00 EI 
 
 def test_scans_are_pages_whose_text_is_in_a_picture():
     file = PdfFile(pdf(IMAGE, IMAGE + "3 Tr " + text(100, 700, "hidden"), text(9, 9, "text"), "",
-                       IMAGE + text(100, 700, "stamp")))  # fmt: skip
-    assert [file.is_scan(index) for index in range(5)] == [True, True, False, False, False]
+                       IMAGE + text(100, 700, "stamp"),
+                       IMAGE + "".join(text(50, 700 - 14 * n, "a line of text " * 5)
+                                       for n in range(9))))  # fmt: skip
+    assert [file.is_scan(index) for index in range(6)] == [True, True, False, False, True, False]
     assert file.content(0).pictures == [(0, 0, 612, 792)]
     assert file.content(1).words == []
 
@@ -164,3 +166,11 @@ def test_threads_may_share_a_file():
 
 def test_written_makes_files_that_pdfium_reads():
     assert len(PdfFile(pdf("", "", ""))) == 3 and written([b"<< >>"]).startswith(b"%PDF")
+
+
+def test_what_lies_on_many_areas_is_seen_as_if_each_were_looked_at():
+    squares = "".join(fill(4 * (n % 150), 4 * (n // 150), 3.5, 3.5, (n % 9 / 10, 0, 0))
+                      for n in range(3000))  # fmt: skip
+    page = content(squares + fill(0, 40, 600, 40, (0, 1, 0)))
+    covered = 150 * 10
+    assert len(page.fills) == 3000 - covered + 1

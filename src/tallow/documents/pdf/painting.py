@@ -22,6 +22,8 @@ _DOUBLE = 3.0  # points between the middles of a double line
 _PAGE_SHARE = 0.95  # of both sides of the page: a background of all
 _SMALLEST_FILL = 3.0  # points
 _MOST_LINES = 20_000  # of a page
+_SQUARES = 24  # in which the longer side of a page is divided, so that few areas are compared
+_MOST_AROUND = 2_000  # areas, in the order of painting before and after one, that it is compared to
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,43 @@ def _seen(painted: list[Painted], space: PageSpace) -> list[Painted]:
     areas = [(index, each) for index, each in enumerate(painted) if not each.is_line]
     order = np.array([index for index, _ in areas], dtype=np.int64)
     boxes = np.array([each.box for _, each in areas], dtype=np.float64).reshape(-1, 4)
+    near = _Near(boxes, space)
     kept = []
     for index, each in enumerate(painted):
         left, top, right, bottom = each.box
         small = max(right - left, bottom - top) < _SMALLEST_FILL
         if right < left or bottom < top or (not each.is_line and small):
             continue
-        below = _under(boxes[order < index], each.box)
-        above = _over(boxes[order > index], each.box)
-        ground = areas[below][1].colour if below >= 0 else _WHITE
+        around = near(each.box)
+        place = int(np.searchsorted(order[around], index))
+        earlier = around[max(0, place - _MOST_AROUND) : place]
+        later = around[place:][:_MOST_AROUND]
+        below = _under(boxes[earlier], each.box)
+        above = _over(boxes[later[order[later] > index]], each.box)
+        ground = areas[earlier[below]][1].colour if below >= 0 else _WHITE
         if not _alike(ground, each.colour) and not above:
             kept.append(each)
     return kept
+
+
+class _Near:
+    """Which areas may hold the middle of a box: those that meet its square of the page."""
+
+    def __init__(self, boxes: np.ndarray[Any, Any], space: PageSpace) -> None:
+        self.boxes = boxes
+        self.side = max(space.width, space.height) / _SQUARES
+        self.known: dict[tuple[int, int], np.ndarray[Any, Any]] = {}
+
+    def __call__(self, box: Box) -> np.ndarray[Any, Any]:
+        """Their numbers, rising."""
+        x = int((box[0] + box[2]) / 2 // self.side)
+        y = int((box[1] + box[3]) / 2 // self.side)
+        if (x, y) not in self.known:
+            left, top = x * self.side, y * self.side
+            meets = (self.boxes[:, 0] <= left + self.side) & (self.boxes[:, 2] >= left)
+            meets &= (self.boxes[:, 1] <= top + self.side) & (self.boxes[:, 3] >= top)
+            self.known[x, y] = meets.nonzero()[0].astype("int32")
+        return self.known[x, y]
 
 
 def _under(boxes: np.ndarray[Any, Any], box: Box) -> int:
