@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import openpyxl
@@ -187,8 +186,11 @@ def test_a_run_that_is_broken_off_is_gone_on_with(ending, spawn_slow, tmp_path):
     command = [sys.executable, "-c", code, "table", str(path), "-o", str(out), "--no-join"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         for _ in range(4):  # three pages are done then
-            while "page" not in process.stderr.readline():
-                time.sleep(0.01)
+            for line in process.stderr:
+                if "page" in line:
+                    break
+            else:
+                pytest.fail("it ended before it was broken off")
         process.send_signal(ending)
         err = process.stderr.read()
     assert process.returncode == (130 if ending == signal.SIGINT else -signal.SIGKILL)
