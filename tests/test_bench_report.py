@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 HISTORY = sorted((ROOT / "bench" / "history").glob("*.jsonl"))
+WITHOUT_RATIOS = {"table_accuracy"}  # shares of what is right, each side's own
 
 
 @pytest.fixture
@@ -43,6 +44,12 @@ def test_what_was_recorded_has_a_table_and_a_plot(path, report):
     cases, plots, pages = report
     result = recorded(path)
     found = cases.cases_of(result)
+    if path.stem in WITHOUT_RATIOS:
+        assert not found
+        lines = list(pages.section(path.stem, result, found, path.stem))
+        assert len(rows_of(lines)) > 5
+        assert not any("{" in line or "```" in line for line in lines)
+        return
     assert found
     assert all(case.ratio["q1"] <= case.ratio["median"] <= case.ratio["q3"] for case in found)
     lines = list(pages.section(path.stem, result, found, path.stem))
