@@ -1,9 +1,31 @@
 """Models of one node, run by Tallow and by onnxruntime or onnx's reference evaluator."""
 
+from pathlib import Path
+
 import numpy as np
 
 import tallow as tl
 from tallow.onnx.values import as_numpy, as_value
+
+
+def eight_bits(rng, kind, *shape):
+    """Bytes of all values; signed ones of 7 bits where ONNX Runtime would saturate.
+
+    Without VNNI it sums two products of unsigned and signed bytes in 16 bits, which more overflow
+    (its documentation of quantisation calls it U8S8's `reduce_range`); Tallow's sums are exact.
+    """
+    low, high = np.iinfo(kind).min, np.iinfo(kind).max
+    if kind == "i1" and not has_vnni():
+        low, high = -64, 63
+    return np.asarray(rng.integers(low, high + 1, shape, kind))
+
+
+def has_vnni():
+    """Whether ONNX Runtime's sums of unsigned and signed bytes are exact on this CPU."""
+    try:
+        return "vnni" in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
 
 
 def model(op_type, inputs, attributes, *, domain="", opset=21, outputs=1, constant=()):

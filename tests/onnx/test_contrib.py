@@ -15,8 +15,7 @@ def f(*shape, scale=1.0):
 
 
 def q(kind, *shape):
-    info = np.iinfo(kind)
-    return np.asarray(rng.integers(info.min, info.max + 1, shape, kind))
+    return one.eight_bits(rng, kind, *shape)
 
 
 def ints(high, *shape, kind="i4"):

@@ -20,8 +20,7 @@ def test_dynamically_quantised_lstms(direction, kind, more):
         return rng.standard_normal(shape).astype("f4")
 
     def q(*shape):
-        info = np.iinfo(kind)
-        return rng.integers(info.min, info.max + 1, shape, kind)
+        return one.eight_bits(rng, kind, *shape)
 
     w, r = q(ways, INPUT, 4 * SIZE), q(ways, SIZE, 4 * SIZE)
     extra = [None] * 5

@@ -14,8 +14,7 @@ def floats(*shape, scale=1.0, kind="f4"):
 
 
 def bytes_of(kind, *shape):
-    info = np.iinfo(kind)
-    return rng.integers(info.min, info.max + 1, shape, kind)
+    return one.eight_bits(rng, kind, *shape)
 
 
 def scales(*shape, kind="f4"):

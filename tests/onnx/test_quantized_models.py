@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tallow as tl
-from one_operator import ours
+from one_operator import has_vnni, ours
 
 pytestmark = pytest.mark.needs_formats
 rng = np.random.default_rng(11)
@@ -106,7 +106,8 @@ def reference(model, x):
 
 @pytest.mark.parametrize("channels", [False, True])
 def test_dynamically_quantised_products_are_of_integers(tmp_path, channels):
-    model = dynamically(perceptron(), tmp_path, per_channel=channels)
+    how = {"per_channel": channels, "reduce_range": not has_vnni()}
+    model = dynamically(perceptron(), tmp_path, **how)
     x = f(4, 24)
     found = operators(model, x)
     assert found.count("MatMulIntegerToFloat") == 2

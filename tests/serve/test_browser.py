@@ -96,6 +96,11 @@ def cell(page, number):
     return page.locator("#grid td").nth(number + 1)  # the corner is the first
 
 
+def wait_until_said(page, text):
+    """What a screen reader is told comes a moment after what is shown."""
+    page.wait_for_function("text => document.querySelector('#said').textContent == text", arg=text)
+
+
 def violations(page):
     script = resources.files("axe_playwright_python").joinpath("axe.min.js")
     page.evaluate(script.read_text(encoding="utf-8"))
@@ -107,7 +112,7 @@ def violations(page):
 
 def test_upload_edit_and_download(page):
     upload(page, ("report.png", picture()))
-    assert page.text_content("#said") == "Done: one table."
+    wait_until_said(page, "Done: one table.")
     assert texts(page)[1] == ["Apples", "1,234", "(12)"]
     cell(page, 4).click()
     assert current(page) == "B2"
@@ -277,7 +282,7 @@ def test_errors_are_told(page, client):
 def test_a_password_is_asked_for(page):
     upload(page, ("secret blank.pdf", encrypted("open sesame")), done=False)
     page.wait_for_selector("form.password")
-    assert page.text_content("#said") == "secret blank.pdf needs its password."
+    wait_until_said(page, "secret blank.pdf needs its password.")
     assert page.evaluate("document.activeElement.type") == "password"
     page.keyboard.type("guess")
     page.keyboard.press("Enter")
