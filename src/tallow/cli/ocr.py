@@ -40,7 +40,7 @@ def ocr(
     ] = None,
     pages: Pages = None,
     password: Password = None,
-    models: Annotated[Models, Option("Accuracy, or a fifth of the time.")] = Models.BEST,
+    models: Annotated[Models, Option("Accuracy, or less time.")] = Models.BEST,
     ocr: Ocr = None,
     lang: Language = None,
     dpi: Dpi = 200,

@@ -61,7 +61,7 @@ def table(
     ] = None,
     pages: Pages = None,
     password: Password = None,
-    models: Annotated[Models, Option("Accuracy, or a third of the time.")] = Models.BEST,
+    models: Annotated[Models, Option("Accuracy, or less time.")] = Models.BEST,
     ocr: Ocr = None,
     lang: Language = None,
     detect: DetectName = None,

@@ -112,7 +112,20 @@ def _start(source: str | os.PathLike[str] | bytes, label: str) -> bytes:
         raise FormatError(label, "file", "a readable file", error) from None
 
 
-class _PdfInput:
+class _Closing:
+    """A file that a `with` statement closes."""
+
+    def close(self) -> None:
+        """Nothing is open unless a class says so."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _PdfInput(_Closing):
     def __init__(self, file: PdfFile, name: str, dpi: int) -> None:
         self.name, self._file, self._dpi = name, file, dpi
         self.count = len(file)
@@ -125,14 +138,8 @@ class _PdfInput:
     def close(self) -> None:
         self._file.close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class _PictureInput:
+class _PictureInput(_Closing):
     def __init__(self, file: PictureFile, name: str) -> None:
         self.name, self._file, self.count = name, file, file.count
 
@@ -145,14 +152,8 @@ class _PictureInput:
     def close(self) -> None:
         self._file.close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class _ArrayInput:
+class _ArrayInput(_Closing):
     """What is no file: a Pillow image or an array."""
 
     count = 1
@@ -167,15 +168,6 @@ class _ArrayInput:
 
         picture, shrunk = _bounded(self._picture)
         return InputPage(number, None, lambda: np.asarray(picture), shrunk)
-
-    def close(self) -> None:
-        pass
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 def _bounded(picture: Any) -> tuple[Any, float]:

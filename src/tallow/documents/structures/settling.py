@@ -15,8 +15,7 @@ def settled(content: PageContent, region: Region, proposals: Sequence[Structure]
     """Whether what is best by evidence is what another source proposes, too, cell by cell.
 
     Two sources that come to the same words in the same cells by different ways are hardly wrong in
-    the same place: of the development set's 35 pictures 26 are settled so by rulings, white space
-    and SLANet, and asking Cycle-CenterNet and LORE as well makes none of these better.
+    the same place, and the large models take most of a page's time.
     """
     ranked = rank(content, region, proposals)
     if not ranked:
