@@ -12,6 +12,9 @@ VENV   ?= .venv
 ORACLE ?= .venv-oracle
 BUILD  ?= build/dev
 ARGS   ?=
+# Processes that run the tests; a file's tests stay in one of them, so that its fixtures are made once.
+JOBS   ?= 2
+SHARED = $(if $(filter-out 0 1,$(JOBS)),-n $(JOBS) --dist loadfile)
 RUNS   ?= 100000
 # Under the thread sanitizer everything takes ten times as long; threads that write to one memory are what nonsense asks for.
 THREADED = tests/native --deselect tests/native/test_nonsense.py tests/core/test_threads.py tests/core/test_threads_dispatch.py
@@ -41,11 +44,11 @@ build: $(VENV)/.run ## compile what has changed into src/tallow
 
 test: build $(VENV)/.dev capi ## every test that needs no large reference library
 	$(call say,tests)
-	@$(PY) -m pytest -m "not ($(ORACLE_TESTS))" $(ARGS)
+	@$(PY) -m pytest $(SHARED) -m "not ($(ORACLE_TESTS))" $(ARGS)
 
 oracle: build $(ORACLE)/.done ## the tests that compare with torch and transformers
 	$(call say,oracle tests)
-	@$(OPY) -m pytest -m "needs_torch or needs_formats" $(ARGS)
+	@$(OPY) -m pytest $(SHARED) -m "needs_torch or needs_formats" $(ARGS)
 
 oracle-llama: build $(ORACLE)/.llama ## the tests that compare with llama-cpp-python (compiles it: ten minutes)
 	$(call say,llama.cpp oracle tests)

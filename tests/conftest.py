@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-# The model is large and stays in the user's cache; what else tests fetch goes to a temporary one.
-USER_ENVIRONMENT = {name: os.environ.get(name) for name in ("TALLOW_CACHE", "HF_HOME")}
+# The model is large and stays in the user's cache; what else tests fetch goes to a temporary one,
+# which the processes of pytest-xdist share: they inherit it, and the user's under another name.
+IN_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+KEPT = "TALLOW_TESTS_USER_{}" if IN_WORKER else "{}"
+USER_ENVIRONMENT = {name: os.environ.get(KEPT.format(name)) for name in ("TALLOW_CACHE", "HF_HOME")}
 NETWORK_MARKS = ("needs_network", "needs_model")
 LOOPBACK = ("127.", "::1", "localhost")
 
@@ -24,10 +27,14 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
     patch = pytest.MonkeyPatch()
     config.add_cleanup(patch.undo)
-    folder = tempfile.TemporaryDirectory(prefix="tallow-tests-")
-    config.add_cleanup(folder.cleanup)
-    patch.setenv("TALLOW_CACHE", str(Path(folder.name, "tallow")))
-    patch.setenv("HF_HOME", str(Path(folder.name, "huggingface")))
+    if not IN_WORKER:
+        folder = tempfile.TemporaryDirectory(prefix="tallow-tests-")
+        config.add_cleanup(folder.cleanup)
+        for name, value in USER_ENVIRONMENT.items():
+            if value is not None:
+                patch.setenv(f"TALLOW_TESTS_USER_{name}", value)
+        patch.setenv("TALLOW_CACHE", str(Path(folder.name, "tallow")))
+        patch.setenv("HF_HOME", str(Path(folder.name, "huggingface")))
     patch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
     patch.setenv("TOKENIZERS_PARALLELISM", "false")
     patch.delenv("HF_TOKEN", raising=False)

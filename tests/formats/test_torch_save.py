@@ -37,7 +37,7 @@ def storages(path):
     return [member.size for name, member in members.items() if "/data/" in name]
 
 
-@pytest.mark.parametrize("dtype", TORCH_NAMES)
+@pytest.mark.parametrize("dtype", sorted(TORCH_NAMES))
 def test_every_dtype_comes_back(path, dtype):
     size = DTYPES[TORCH_NAMES[dtype]][1]
     raw = bytes(range(6 * size)) if dtype != "bool" else bytes([0, 1, 1, 0, 1, 0])
