@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from statistics import median
+from typing import TYPE_CHECKING
 
 from tallow.documents.content import PageContent
 from tallow.documents.detection.aligned import aligned_regions
+from tallow.documents.detection.prose import PROSE, lines_without, running
 from tallow.documents.detection.ruled import ruled_regions
-from tallow.documents.detection.text_lines import TextLine, lines_within, text_lines
+from tallow.documents.detection.text_lines import (
+    GAP,
+    LONG,
+    TextLine,
+    is_tabular,
+    lines_within,
+    text_lines,
+)
 from tallow.documents.detection.whole import whole_picture
 from tallow.documents.geometry import Box, area, center, overlap, share_inside, union
 from tallow.documents.steps import Region
 from tallow.documents.turning import main_turn, turned, turned_box
 from tallow.lazy_dataclasses import replace
 
+if TYPE_CHECKING:
+    from tallow.documents.detection.layout import Part
+
 LEAST_LAYOUT = 0.5
 """Score of a table that the layout model sees, where nothing else speaks for it."""
 MOST_OF_TABLE = 0.7
 """A grid as high as this share of what others call the table is all of it."""
+BESIDE = 3.0
+"""Heights of a line: columns that are farther from a grid, at their longest, are another table's.
+Labels, which are one column, may be twice as far."""
 ALL_WORDS = 0.9
 """Of a page's words that one grid holds: what is left are a title, a note or a page's number."""
 
@@ -32,6 +48,29 @@ def detect(content: PageContent) -> list[Region]:
     A picture that is filled by one table gives all of it.
     """
     return detect_with(content, layout_tables)
+
+
+def detect_without_models(content: PageContent) -> list[Region]:
+    """As `detect`, by what is drawn and by white space alone."""
+    return detect_with(content, lambda content: [])
+
+
+def layout_tables(content: PageContent) -> list[Region]:
+    """The tables and the paragraphs (source "text") that the layout model sees in the picture."""
+    from tallow.documents.detection.layout import layout_of
+
+    return from_parts(layout_of(content.pixels()), content.scale)
+
+
+def from_parts(parts: Sequence[Part], scale: float) -> list[Region]:
+    """What of a layout is tables and paragraphs; `scale` pixels are one unit of the page."""
+    regions = []
+    for part in parts:
+        if part.label in ("table", "text") and part.score >= LEAST_LAYOUT:
+            left, top, right, bottom = (value / scale for value in part.box)
+            source = PROSE if part.label == "text" else "layout"
+            regions.append(Region((left, top, right, bottom), part.score, source=source))
+    return regions
 
 
 def detect_without_models(content: PageContent) -> list[Region]:
@@ -58,11 +97,12 @@ def detect_with(content: PageContent, find: FindTables) -> list[Region]:
     upright = turned(content, turn)
     lines = text_lines(upright.words)
     drawn = ruled_regions(upright, lines)
-    seen: list[Region] = []
-    if not _is_drawn(drawn, lines):
-        seen = [region for region in find(upright) if lines_within(lines, region.box)]
-    spaced = aligned_regions(lines)
-    regions = merged(drawn, seen, spaced, lines)
+    parts = [] if _is_drawn(drawn, lines) else list(find(upright))
+    prose = running(parts, drawn, lines)
+    apart = lines_without(lines, prose)
+    seen = [part for part in parts if part.source != PROSE and _has_columns(part, lines)]
+    spaced = aligned_regions(apart)
+    regions = merged(drawn, seen, spaced, lines, apart)
     if content.source == "picture":
         regions = whole_picture(upright, lines, regions)
     regions = [_around_words(region, lines) for region in regions]
@@ -82,11 +122,25 @@ def _is_drawn(drawn: Sequence[Region], lines: Sequence[TextLine]) -> bool:
     return len(grids) == 1 and held[0] >= ALL_WORDS * count
 
 
+def _has_columns(region: Region, lines: Sequence[TextLine]) -> bool:
+    """Whether there is more than running text where a model sees a table.
+
+    A list of one column may be a table to it; lines that go from side to side are not.
+    """
+    inside = lines_within(lines, region.box)
+    whole = [line for line in inside if len(line.pieces) == 1]
+    long = [line for line in whole if line.lengths[0] > LONG]
+    return bool(inside) and (is_tabular(inside) or len(long) < max(1, 0.3 * len(inside)))
+
+
 def merged(
     drawn: Sequence[Region], seen: Sequence[Region], spaced: Sequence[Region],
-    lines: Sequence[TextLine],
+    lines: Sequence[TextLine], apart: Sequence[TextLine],
 ) -> list[Region]:  # fmt: skip
-    """One region for each table of what rulings, a model and white space give."""
+    """One region for each table of what rulings, a model and white space give.
+
+    `apart` are the lines without those of paragraphs.
+    """
     groups: list[list[Region]] = []
     for region in [*drawn, *seen, *spaced]:
         near = [group for group in groups if any(_same(region, other) for other in group)]
@@ -94,7 +148,7 @@ def merged(
             continue  # white space goes on from one table to the next
         groups = [group for group in groups if group not in near]
         groups.append([region, *(each for group in near for each in group)])
-    found = [region for group in groups for region in _tables(group, lines)]
+    found = [region for group in groups for region in _tables(group, lines, apart)]
     return sorted(found, key=lambda region: (region.box[1], region.box[0]))
 
 
@@ -104,7 +158,9 @@ def _same(a: Region, b: Region) -> bool:
     return share_inside(small, large) > 0.5
 
 
-def _tables(group: Sequence[Region], lines: Sequence[TextLine]) -> list[Region]:
+def _tables(
+    group: Sequence[Region], lines: Sequence[TextLine], apart: Sequence[TextLine]
+) -> list[Region]:
     """The tables of regions that overlap: more than one where captions stand between grids."""
     grids = sorted((each for each in group if each.source == "grid"), key=lambda r: r.box[1])
     score = max(region.score for region in group)
@@ -121,7 +177,7 @@ def _tables(group: Sequence[Region], lines: Sequence[TextLine]) -> list[Region]:
             clusters[-1].append(grid.box)
     found = []
     for cluster in clusters:
-        box = _with_sides(union(cluster), group, lines, alone=len(clusters) == 1)
+        box = _with_sides(union(cluster), group, apart, alone=len(clusters) == 1)
         found.append(Region(box, score, source=source))
     return found
 
@@ -159,8 +215,31 @@ def _with_sides(
     ]
     beside = [each for each in outside if each]
     if len(beside) >= max(2, 0.4 * len(rows)):
-        edges = union(edge for boxes in beside for edge in boxes)
+        labels = sum(_is_one_column(each, box) for each in beside) >= 0.8 * len(beside)
+        near = BESIDE * (2 if labels else 1) * median(line.height for line in rows)
+        edges = _reached(box, [each for boxes in beside for each in boxes], near)
         left, right = min(left, edges[0]), max(right, edges[2])
+    return left, box[1], right, box[3]
+
+
+def _is_one_column(words: Sequence[Box], box: Box) -> bool:
+    """Whether words of a line, on one side of a box, are one piece."""
+    left = [each[0] >= box[2] for each in words]
+    if any(left) != all(left):
+        return False
+    ordered = sorted(words)
+    return all(b[0] - a[2] <= GAP * (a[3] - a[1]) for a, b in pairwise(ordered))
+
+
+def _reached(box: Box, beside: Sequence[Box], near: float) -> Box:
+    """A box with those beside it that are reached from it by gaps of at most `near`."""
+    left, right = box[0], box[2]
+    for each in sorted((b for b in beside if b[0] >= box[2]), key=lambda b: b[0]):
+        if each[0] - right <= near:
+            right = max(right, each[2])
+    for each in sorted((b for b in beside if b[0] < box[2]), key=lambda b: -b[2]):
+        if left - each[2] <= near:
+            left = min(left, each[0])
     return left, box[1], right, box[3]
 
 

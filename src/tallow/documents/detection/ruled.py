@@ -7,6 +7,7 @@ from itertools import pairwise
 from statistics import median
 
 from tallow.documents.content import Fill, PageContent, Ruling
+from tallow.documents.detection.rows_outside import between_sides, with_rows_outside
 from tallow.documents.detection.text_lines import (
     TextLine,
     is_running_text,
@@ -30,7 +31,8 @@ def ruled_regions(content: PageContent, lines: Sequence[TextLine]) -> list[Regio
     level = [each for each in loose if each.horizontal]
     level += [each for group in groups for each in group
               if each.horizontal and box_of_rulings(group) not in grids]  # fmt: skip
-    for box in [*_stacks(level, em, lines), *_stripes(content.fills, em, lines)]:
+    stacks = [with_rows_outside(box, lines) for box in _stacks(level, em, lines)]
+    for box in [*stacks, *_stripes(content.fills, em, lines)]:
         if any(share_inside(box, grid) > 0.8 for grid in grids):
             continue
         if is_tabular(lines_within(lines, box)):
@@ -77,13 +79,17 @@ def crossing(rulings: Sequence[Ruling], em: float) -> tuple[list[list[Ruling]], 
 
 
 def _is_grid(group: Sequence[Ruling], box: Box, lines: Sequence[TextLine]) -> bool:
-    """Whether crossing rulings are a table's, not a frame around text, a box or a page."""
+    """Whether crossing rulings are a table's, not a frame around text, a box or a page.
+
+    A frame with paragraphs in it is a page's or a box's, whatever else it holds.
+    """
     level = len({round(each.at) for each in group if each.horizontal})
     upright = len({round(each.at) for each in group if not each.horizontal})
     if level < 2 or upright < 1 or area(box) == 0 or not lines:
         return False
     cells = max(level - 1, 1) * max(upright - 1, 1)
-    return cells >= 4 or (len(group) > 2 and is_tabular(lines))
+    framed = len(group) > 2 and is_tabular(lines) and not is_running_text(lines)
+    return cells >= 4 or framed
 
 
 def _stacks(level: Sequence[Ruling], em: float, lines: Sequence[TextLine]) -> list[Box]:
@@ -157,11 +163,11 @@ def _next_to(
 ) -> list[TextLine]:
     """Lines between two sides up to a distance, from the nearest on, the last of several pieces."""
     found: list[TextLine] = []
-    for line in lines:
-        slack = line.height
-        inside = sides[0] - slack <= line.box[0] and line.box[2] <= sides[1] + slack
+    for line in between_sides(lines, sides):
+        if line is None:
+            break
         away = distance(line) - (distance(found[-1]) if found else 0.0)
-        if not inside or distance(line) > most or away > 3 * line.height:
+        if distance(line) > most or away > 3 * line.height:
             break
         found.append(line)
     while found and len(found[-1].pieces) < 2:  # as a caption

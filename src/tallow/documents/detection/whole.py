@@ -18,6 +18,10 @@ from tallow.documents.steps import Region
 
 MARGIN = 3.0
 """Heights of a line: a page leaves more white at its edges, a crop less."""
+ROWS_APART, COLUMNS_APART = 2.5, 5.0
+"""Heights of a line: what is farther from a table than its rows or columns are is not of it."""
+MOST_OUTSIDE = 1000
+"""Pieces of text outside of tables: a picture with more is a page."""
 LEAST_SIDES = 3
 """Sides of a crop that have no margin; the fourth may be where a last row was cut off short."""
 
@@ -34,6 +38,8 @@ def whole_picture(
     if not _fills_picture(content, box, lines):
         return list(regions)
     outside = _lines_outside(lines, regions)
+    if regions and not _go_on(outside, regions):
+        return list(regions)
     many = [region for region in regions if len(lines_within(lines, region.box)) >= 3]
     if is_running_text(outside, 3) or (len(many) > 1 and _are_apart(many, lines)):
         return list(regions)
@@ -65,6 +71,39 @@ def _lines_outside(lines: Sequence[TextLine], regions: Sequence[Region]) -> list
         for line in lines
         if not any(share_inside(line.box, region.box) > 0.5 for region in regions)
     ]
+
+
+def _go_on(outside: Sequence[TextLine], regions: Sequence[Region]) -> bool:
+    """Whether all lines outside are reached from the tables, none over more than usual white.
+
+    Menus, side bars and page numbers of screens are not. Where rulings that cross hold the table,
+    titles and notes of one piece are not of it.
+    """
+    pieces = [(box, line.height) for line in outside for box in line.pieces]
+    if len(pieces) > MOST_OUTSIDE:
+        return False
+    grids = any("grid" in region.source for region in regions)
+    if grids and outside and all(len(line.pieces) == 1 for line in outside):
+        return False
+    reached = [region.box for region in regions]
+    while pieces:
+        near = [
+            each for each in pieces if any(_is_near(each[0], box, each[1]) for box in reached)
+        ]
+        if not near:
+            return False
+        reached = [box for box, _ in near]
+        pieces = [each for each in pieces if each not in near]
+    return True
+
+
+def _is_near(a: Box, b: Box, height: float) -> bool:
+    """Whether two boxes are over or beside each other with no more than usual white between."""
+    across = max(a[0], b[0]) - min(a[2], b[2])
+    down = max(a[1], b[1]) - min(a[3], b[3])
+    return (across <= 0 and down <= ROWS_APART * height) or (
+        down <= 0 and across <= COLUMNS_APART * height
+    )
 
 
 def _are_apart(regions: Sequence[Region], lines: Sequence[TextLine]) -> bool:
