@@ -8,12 +8,13 @@ from PIL import Image, ImageDraw
 
 from drawn_tables import font, phrase
 from tallow.documents.content import Fill, PageContent, Word
-from tallow.documents.detection.detect import detect, detect_without_models
+from tallow.documents.detection.detect import detect, detect_with, detect_without_models
 from tallow.documents.detection.layout import decoded
 from tallow.documents.detection.named import detector
 from tallow.documents.geometry import intersection_over_union, union
 from tallow.documents.pictures.fills import find_fills
 from tallow.documents.pictures.rulings import find_rulings
+from tallow.documents.steps import Region
 from tallow.documents.turning import turned
 
 
@@ -57,7 +58,8 @@ class Sheet:
                     text = str(self.generator.randrange(10, 99999))
                 self.text(x + 6, y + 6, text or "x")
                 x += width
-        level = {"grid": range(rows + 1), "rules": (0, 1, rows)}.get(style, ())
+        level = {"grid": range(rows + 1), "rules": (0, 1, rows), "under": range(1, rows + 1)}
+        level = level.get(style, ())
         for row in level:
             self.draw.line([left, top + row * pitch, right, top + row * pitch], "black")
         for x in np.cumsum([left, *widths]) if style == "grid" else ():
@@ -207,3 +209,61 @@ def test_stripes_take_in_the_header_and_rows_that_are_not_filled():
     (region,) = detect_without_models(content)
     assert region.box[1] == pytest.approx(80, abs=3)
     assert region.box[3] == pytest.approx(190, abs=8)
+
+
+def test_a_frame_around_a_page_is_no_table():
+    sheet = Sheet(seed=9)
+    sheet.draw.rectangle([30, 30, 870, 1170], outline="black", width=2)
+    y = sheet.paragraph(60)
+    y = sheet.table(150, y + 30, style="rules", rows=16)
+    sheet.paragraph(y + 40)
+    check(detect_without_models(sheet.content()), sheet.tables)
+
+
+def test_the_header_over_the_first_of_lines_under_rows():
+    sheet = Sheet(seed=10)
+    y = sheet.paragraph(60)
+    y = sheet.table(150, y + 30, style="under")
+    sheet.paragraph(y + 40)
+    check(detect_without_models(sheet.content()), sheet.tables, 0.9)
+
+
+def test_a_table_without_lines_beside_a_grid():
+    sheet = Sheet(seed=11)
+    sheet.table(40, 100, widths=(120, 90, 90))
+    sheet.table(470, 107, widths=(100, 120, 120), style="none")
+    sheet.paragraph(500)
+    check(detect_without_models(sheet.content()), sheet.tables, 0.9)
+
+
+def test_a_grid_beside_a_column_of_text():
+    """What a model takes for paragraphs is not a column of the table beside it."""
+    sheet = Sheet(seed=12)
+    sheet.paragraph(60, left=480, right=880, lines=30)
+    y = sheet.paragraph(60, right=440)
+    bottom = sheet.table(60, y + 30, widths=(130, 110, 110))
+    sheet.paragraph(bottom + 40, right=440)
+    columns = [(475, 50, 885, 740), (55, 50, 445, y), (55, bottom + 35, 445, bottom + 190)]
+    found = detect_with(
+        sheet.content(), lambda _: [Region(box, 0.9, source="text") for box in columns]
+    )
+    check(found, sheet.tables)
+
+
+def test_menus_of_a_screen_are_not_rows():
+    sheet = Sheet(seed=13, width=800, height=420)
+    sheet.draw.rectangle([0, 0, 800, 40], fill=(40, 40, 60))
+    sheet.text(10, 10, "Home Reports Settings Help")
+    for row in range(8):
+        sheet.text(10, 80 + 37 * row, "Entry")
+    sheet.table(250, 110, rows=9)
+    check(detect_without_models(sheet.content()), sheet.tables)
+
+
+@pytest.mark.parametrize("style", ["rules", "none"])
+def test_captions_and_notes_are_not_rows(style):
+    sheet = Sheet(seed=14)
+    sheet.text(150, 300, "Table 3. Wages")
+    y = sheet.table(150, 325, style=style)
+    sheet.text(150, y + 6, "Source: own survey of the year")
+    check(detect_without_models(sheet.content()), sheet.tables)

@@ -19,6 +19,7 @@ from tallow.documents.detection.text_lines import (
     lines_within,
     text_lines,
 )
+from tallow.documents.detection.trimming import trimmed
 from tallow.documents.detection.whole import whole_picture
 from tallow.documents.geometry import Box, area, center, overlap, share_inside, union
 from tallow.documents.steps import Region
@@ -73,24 +74,6 @@ def from_parts(parts: Sequence[Part], scale: float) -> list[Region]:
     return regions
 
 
-def detect_without_models(content: PageContent) -> list[Region]:
-    """As `detect`, by what is drawn and by white space alone."""
-    return detect_with(content, lambda content: [])
-
-
-def layout_tables(content: PageContent) -> list[Region]:
-    """The tables that the layout model sees in the page's picture."""
-    from tallow.documents.detection.layout import layout_of
-
-    k = content.scale
-    regions = []
-    for part in layout_of(content.pixels()):
-        if part.label == "table" and part.score >= LEAST_LAYOUT:
-            left, top, right, bottom = (value / k for value in part.box)
-            regions.append(Region((left, top, right, bottom), part.score, source="layout"))
-    return regions
-
-
 def detect_with(content: PageContent, find: FindTables) -> list[Region]:
     """`detect` with a model of one's own beside the evidence of the page."""
     turn = -main_turn(content.words) % 360
@@ -103,6 +86,8 @@ def detect_with(content: PageContent, find: FindTables) -> list[Region]:
     seen = [part for part in parts if part.source != PROSE and _has_columns(part, lines)]
     spaced = aligned_regions(apart)
     regions = merged(drawn, seen, spaced, lines, apart)
+    regions = [trimmed(region, upright.rulings, apart) for region in regions]
+    regions = in_order([*regions, *_left_over(regions, apart)])
     if content.source == "picture":
         regions = whole_picture(upright, lines, regions)
     regions = [_around_words(region, lines) for region in regions]
@@ -149,7 +134,35 @@ def merged(
         groups = [group for group in groups if group not in near]
         groups.append([region, *(each for group in near for each in group)])
     found = [region for group in groups for region in _tables(group, lines, apart)]
-    return sorted(found, key=lambda region: (region.box[1], region.box[0]))
+    return in_order(found)
+
+
+def in_order(regions: Sequence[Region]) -> list[Region]:
+    """Regions from the top, and from the left where they begin at one height."""
+    return sorted(regions, key=lambda region: (region.box[1], region.box[0]))
+
+
+def _left_over(regions: Sequence[Region], lines: Sequence[TextLine]) -> list[Region]:
+    """Tables by white space alone in what other tables leave, and away from them.
+
+    Beside a table that is drawn, lines of the page go through both.
+    """
+    if not regions:
+        return []
+    rest = lines_without(lines, [region.box for region in regions])
+    return [
+        found
+        for found in aligned_regions(rest)
+        if not any(_touches(found.box, region.box, lines) for region in regions)
+    ]
+
+
+def _touches(a: Box, b: Box, lines: Sequence[TextLine]) -> bool:
+    """Whether two boxes overlap, or are closer than two tables beside each other."""
+    near = BESIDE * median(line.height for line in lines)
+    across = max(a[0], b[0]) - min(a[2], b[2])
+    down = max(a[1], b[1]) - min(a[3], b[3])
+    return (across < near and down < 0) or (across < 0 and down < near / 2)
 
 
 def _same(a: Region, b: Region) -> bool:
@@ -205,7 +218,10 @@ def _with_sides(
         return box
     seen = union([box, *(each.box for each in group if each.source in ("layout", "rules"))])
     if alone and box[3] - box[1] < MOST_OF_TABLE * (seen[3] - seen[1]):
-        return seen
+        more = [line for line in lines_within(lines, seen)
+                if not box[1] <= center(line.box)[1] <= box[3]]  # fmt: skip
+        if 2 * sum(len(line.pieces) > 1 for line in more) >= len(more):
+            return seen
     whole = union([box, *others])
     left, right = box[0], box[2]
     rows = lines_within(lines, (whole[0], box[1], whole[2], box[3]))

@@ -87,9 +87,7 @@ def _go_on(outside: Sequence[TextLine], regions: Sequence[Region]) -> bool:
         return False
     reached = [region.box for region in regions]
     while pieces:
-        near = [
-            each for each in pieces if any(_is_near(each[0], box, each[1]) for box in reached)
-        ]
+        near = [each for each in pieces if any(_is_near(each[0], box, each[1]) for box in reached)]
         if not near:
             return False
         reached = [box for box, _ in near]
