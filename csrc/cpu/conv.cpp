@@ -356,6 +356,7 @@ const char* conv_weight_grad_entry(const Arg* args, int) {
 
 void register_conv_last(KernelTable& t);
 void register_conv_depthwise_last(KernelTable& t);
+void register_most_likely(KernelTable& t);
 void register_conv(KernelTable& t);
 void register_conv(KernelTable& t) {
 #ifndef TL_BELOW
@@ -363,6 +364,7 @@ void register_conv(KernelTable& t) {
 #endif
 #ifndef TL_BELOW
   register_conv_last(t);
+  register_most_likely(t);
 #endif
 #define TL_CONV_NUMBERS " sz:i sy:i sx:i oz:i oy:i ox:i dz:i dy:i dx:i groups:i"
   t.add("conv", "out:out x:in weight:in bias:in?" TL_CONV_NUMBERS, conv);

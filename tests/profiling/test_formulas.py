@@ -51,6 +51,14 @@ def test_convolution_of_a_packed_weight():
     assert work.flops == 2 * 24 * 8 * 9
 
 
+def test_the_most_likely_of_classes():
+    index, x, weight = tl.zeros(2, 3, dtype=tl.i64), tl.ones(2, 3, 8), tl.ones(2, 8, 16)
+    arrays = [t._array for t in (index, tl.zeros(2, 3), x, weight)]
+    kernel = "linear_most_likely"
+    work = only(lambda: _native.call(kernel, *arrays, None, 20), kernel)
+    assert work.flops == 2 * 6 * 8 * 20
+
+
 def test_convolution_of_groups():
     x, w = tl.ones(2, 4, 8, 8), tl.ones(6, 2, 3, 3)
     work = only(lambda: tl.nn.functional.conv2d(x, w, groups=2), "conv")

@@ -96,6 +96,11 @@ def _conv_last(arguments: Arguments) -> int:
     return 2 * prod(_array(arguments, "out").shape) * _array(arguments, "weight").shape[1]
 
 
+def _most_likely(arguments: Arguments) -> int:
+    """Of a packed weight, whose classes are a number."""
+    return 2 * prod(_array(arguments, "x").shape) * _integer(arguments, "classes")
+
+
 def _conv_depthwise_last(arguments: Arguments) -> int:
     return 2 * prod(_array(arguments, "out").shape) * _array(arguments, "weight").shape[0]
 
@@ -195,6 +200,7 @@ FLOPS: dict[str, Callable[[Arguments], int]] = {
     "linear": _linear,
     "linear_act": _linear,
     "linear_several": _linear_several,
+    "linear_most_likely": _most_likely,
     "vecdot": _vecdot,
     "matmul": _matmul,
     "matmul_int8": _matmul,

@@ -45,14 +45,13 @@ class Reading:
 def recognise(lines: Sequence[Pixels], models: ModelSet) -> list[Reading]:
     """What each line says; lines are (48, width, 3) RGB."""
     meaning = characters(models)
-    run = sessions.model(models.ref, models.recognition)
+    run = sessions.model(models.ref, models.recognition, likeliest=True)
     readings = [Reading("")] * len(lines)
     for width, batch in batches([line.shape[1] for line in lines]):
-        (found,) = run(_prepared([lines[i] for i in batch], width))
-        best, sure = found.argmax(-1), found.max(-1)
-        step = width / found.shape[1]
+        best, sure = run(_prepared([lines[i] for i in batch], width))
+        step = width / best.shape[1]
         for row, i in enumerate(batch):
-            used = min(found.shape[1], -int(-lines[i].shape[1] // step))
+            used = min(best.shape[1], -int(-lines[i].shape[1] // step))
             readings[i] = decoded(best[row, :used], sure[row, :used], meaning, step)
     return readings
 

@@ -14,6 +14,7 @@ from tallow.plan.rewrites.dead import dead
 from tallow.plan.rewrites.duplicates import duplicates
 from tallow.plan.rewrites.epilogues import conv_epilogues, linear_epilogues
 from tallow.plan.rewrites.graph import Graph
+from tallow.plan.rewrites.likeliest import likeliest
 from tallow.plan.rewrites.norms import batch_norms
 from tallow.plan.rewrites.once import once
 from tallow.plan.rewrites.pads import pads
@@ -49,6 +50,7 @@ REWRITES: dict[str, Rewrite] = {
     "copies": Rewrite(copies, needs=("copy",)),
     "pads": Rewrite(pads, tolerance=1e-6, needs=("pad",)),
     "batch_norms": Rewrite(batch_norms, tolerance=1e-4, needs=("batch_norm",)),
+    "likeliest": Rewrite(likeliest, tolerance=1e-6, needs=("softmax",)),
     "linear_epilogues": Rewrite(linear_epilogues, needs=("linear", "linear_act")),
     "conv_epilogues": Rewrite(conv_epilogues, needs=("conv", "conv_act")),
     "winograd": Rewrite(winograd, tolerance=1e-4, needs=("conv", "conv_act")),
