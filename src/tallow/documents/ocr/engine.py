@@ -9,11 +9,13 @@ from tallow.documents.content import Word
 from tallow.documents.geometry import Box, Quad, box_of, quad_of, union
 from tallow.documents.ocr import crops, marks, rectangles
 from tallow.documents.ocr.detection import LineArea, find_lines
+from tallow.documents.ocr.forms import spelled
 from tallow.documents.ocr.ink import PageInk, page_ink
 from tallow.documents.ocr.languages import check_language, readable
 from tallow.documents.ocr.marks import Mark
 from tallow.documents.ocr.models import characters, model_set
 from tallow.documents.ocr.recognition import Reading, recognise
+from tallow.documents.ocr.refining import RAISED
 from tallow.documents.ocr.scale import detection_scale, strips
 from tallow.documents.ocr.words import words_of_line
 from tallow.lazy_dataclasses import dataclass, replace
@@ -106,7 +108,8 @@ class OCR:
             if not reading.text.strip() or reading.confidence < self.least_confidence:
                 continue
             words = tuple(words_of_line(reading, crop, quad, turn, len(found)))
-            found.append(Line(reading.text.strip(), reading.confidence, quad, turn, words))
+            text = text_of(words) or reading.text.strip()
+            found.append(Line(text, reading.confidence, quad, turn, words))
         # In lines that nothing was read of there are lone marks, too.
         missed = marks.missed(ink, [line.quad for line in found])
         return _with_marks(found, [mark for mark in missed if mark.bar or mark.text], ink)
@@ -129,7 +132,7 @@ class OCR:
     def read_lines(self, crops_of_lines: Sequence[Pixels]) -> list[tuple[str, float]]:
         """Text and confidence of pictures that hold one line each, (height, width, 3) RGB."""
         readings = self.recognise([crops.resized(each) for each in crops_of_lines])
-        return [(each.text, each.confidence) for each in readings]
+        return [(spelled(each.text), each.confidence) for each in readings]
 
     def _readings(
         self, page: Any, quads: Sequence[Quad], alone: Sequence[Quad]
@@ -198,14 +201,26 @@ def line_of(words: Sequence[Word]) -> Line:
     sure = sum(word.confidence for word in words) / len(words)
     quad = words[0].quad if len(words) == 1 and words[0].quad else None
     quad = quad or quad_of(union(word.box for word in words))
-    return Line(" ".join(word.text for word in words), sure, quad, words[0].turn, tuple(words))
+    return Line(text_of(words), sure, quad, words[0].turn, tuple(words))
 
 
 def _with_words(line: Line, words: tuple[Word, ...]) -> Line:
     """A line with other words; its text stays where they say the same."""
     if words == line.words:
         return line
-    return replace(line, text=" ".join(word.text for word in words), words=words)
+    return replace(line, text=text_of(words), words=words)
+
+
+def text_of(words: Sequence[Word]) -> str:
+    """The text of words: a space before each that is not glued to the one before.
+
+    What is raised is in superscript characters where Unicode has them.
+    """
+    parts = []
+    for i, word in enumerate(words):
+        text = word.text.translate(RAISED) if word.raised else word.text
+        parts.append(text if word.glued or not i else " " + text)
+    return "".join(parts)
 
 
 def in_rows(areas: Sequence[LineArea]) -> list[LineArea]:

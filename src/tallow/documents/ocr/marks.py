@@ -7,6 +7,7 @@ hyphen is a quarter to a third of the size wide, a minus and an en dash a half, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -162,8 +163,11 @@ def with_marks(words: Sequence[Word], ink: PageInk) -> list[Word]:
         for word in words
     ]
     if any(word.text in shapes.TICKS for word in found):  # beside ticks stand crosses, not letters
+        count = Counter(word.line for word in found)
         found = [
-            replace(word, text=shapes.CROSS) if word.text in shapes.READ_AS_CROSSES else word
+            replace(word, text=shapes.CROSS)
+            if word.text in shapes.READ_AS_CROSSES and (word.line < 0 or count[word.line] == 1)
+            else word
             for word in found
         ]
     return found
