@@ -9,6 +9,7 @@ from tallow.documents.cells.doubtful import reread_doubtful
 from tallow.documents.cells.headers import mark_headers
 from tallow.documents.cells.joining import joined
 from tallow.documents.cells.splitting import split_at
+from tallow.documents.cells.weight import mark_bold
 from tallow.documents.content import PageContent, Word
 from tallow.documents.document import Cell, Table
 from tallow.documents.geometry import Box
@@ -51,6 +52,7 @@ def assign(
     _align(table)
     if reader is not None:
         reread_doubtful(table, content, reader)
+    mark_bold(table, content)
     mark_headers(table, content, placed)
     return table
 
