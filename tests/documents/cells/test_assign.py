@@ -139,3 +139,9 @@ def test_what_was_not_read_is_read_from_its_cell():
     table = assign(content, Region((0, 0, 200, 100)), structure, Nothing())
     assert [cell.text for cell in table.cells] in (["abc", dash, "", ""] for dash in "-–")
     assert not asked
+
+
+def test_words_read_without_their_space_are_divided_at_a_capital_by_the_edge():
+    whole = word("softwareConsulting", 0, 0, right=144)
+    assert [each.text for each in split_at(whole, [66.0])] == ["software", "Consulting"]
+    assert [each.text for each in split_at(whole, [110.0])] == ["softwareConsulting"]

@@ -1,5 +1,6 @@
 """What is drawn as a line is found where it is, and text is not."""
 
+import itertools
 import random
 import time
 
@@ -152,3 +153,37 @@ def test_noise_alone_is_bounded():
     began = time.process_time()
     assert find_rulings(pixels) == []
     assert time.process_time() - began < 5
+
+
+def test_dashes_that_are_fitted_to_each_cell_are_lines_close_to_text():
+    """As browsers draw them: marks of about one length, longer ones where lines cross."""
+    picture, ys, xs = grid_table(seed=3)
+    blank = Image.new("RGB", picture.size, "white")
+    draw = ImageDraw.Draw(blank)
+    random.seed(3)
+    for top in ys[:-1]:
+        for left in xs[:-1]:
+            draw.text(
+                (left + 4, top + 3), random.choice(["gypsy", "1,204", "ago"]), "black", font(14)
+            )
+    for across, at, along in ((True, ys, xs), (False, xs, ys)):
+        for place in at:
+            for start, end in itertools.pairwise(along):
+                pitch = (end - start) / max(1, round((end - start) / 6))
+                for k in range(round((end - start) / pitch)):
+                    a, b = round(start + k * pitch), round(start + k * pitch + 3)
+                    draw.line([(a, place), (b, place)] if across else [(place, a), (place, b)],
+                              (85, 85, 85))  # fmt: skip
+    found = find_rulings(np.asarray(blank))
+    for horizontal, at in ((True, ys), (False, xs)):
+        places = [each.at for each in found if each.horizontal == horizontal]
+        assert all(min(abs(place - each) for each in places) <= 1.5 for place in at), places
+
+
+def test_a_frame_at_the_picture_s_own_edge_is_found():
+    picture, ys, xs = grid_table(seed=4)
+    left, top, right, bottom = round(xs[0]), round(ys[0]), round(xs[-1]), round(ys[-1])
+    pixels = np.asarray(picture).copy()
+    pixels = pixels[top : bottom + 1, left : right + 1]
+    found = find_rulings(pixels)
+    check(found, [y - top + 0.5 for y in ys], [x - left + 0.5 for x in xs], tolerance=2.0)

@@ -65,3 +65,14 @@ def test_a_heading_in_the_middle_of_the_other_columns_leaves_the_first_one_free(
     texts[0] = ("head", 5, 4)
     kept = mended(texts, (0, 20, 40, 60), (0, 60, 120, 180, 240), over)
     assert kept.slots[0] == Slot(0, 0, 1, 3)
+
+
+def test_the_label_of_a_total_stays_over_the_first_column():
+    texts = [
+        *[(f"{r}{c}", 60 * c + 5, 20 * r + 4) for r in (0, 1, 2) for c in range(4)],
+        ("total", 105, 64),
+        ("93", 185, 64),
+    ]
+    total = Slot(3, 0, 1, 3)
+    found = mended(texts, (0, 20, 40, 60, 80), (0, 60, 120, 180, 240), [total])
+    assert total in found.slots

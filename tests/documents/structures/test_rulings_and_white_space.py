@@ -264,3 +264,15 @@ def test_many_cells_take_bounded_time():
     ]
     content, region = page(words)
     assert {(s.rows, s.columns) for s in aligned.propose(content, region)} == {(100, 30)}
+
+
+def test_cells_of_one_ruled_row_that_are_wrapped_together_stay_one_row():
+    words = words_at(4, 10, "label") + words_at(104, 10, "a value")
+    words += words_at(4, 27, "a long label here") + words_at(104, 27, "words until the end")
+    words += words_at(4, 39, "goes on") + words_at(104, 39, "are wrapped")
+    ys = (0.0, 20.0, 46.0)
+    rulings = [Ruling(True, y, 0, 200) for y in ys] + [
+        Ruling(False, x, 0, 46) for x in (0, 100, 200)
+    ]
+    content, region = page(words, rulings)
+    assert {(s.rows, s.columns) for s in ruled.propose(content, region)} == {(2, 2)}

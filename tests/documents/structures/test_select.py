@@ -118,3 +118,31 @@ def test_the_header_that_another_proposal_says_is_kept():
 
     other = replace(WRONG["a column too few"], header_rows=2)
     assert select(page(), Region((0, 0, 400, 180)), [RIGHT, other]).header_rows == 2
+
+
+def test_empty_rows_that_rulings_draw_are_kept_however_many_leave_them_out():
+    content = page(ruled=True)
+    content.words = [word for word in content.words if word.box[1] < 120]
+    edges = tuple(100.0 * c for c in range(COLUMNS + 1))
+    drawn = Structure(ROWS, COLUMNS, tiled(ROWS, COLUMNS, ()), "drawn", 0.8, None,
+                      tuple(30.0 * r for r in range(ROWS + 1)), edges)  # fmt: skip
+    less = [
+        Structure(4, COLUMNS, tiled(4, COLUMNS, ()), source, 1.0, 1,
+                  tuple(30.0 * r for r in range(5)), edges)
+        for source in ("a", "b")
+    ]  # fmt: skip
+    found = select(content, Region((0, 0, 400, 180)), [*less, drawn])
+    assert found.rows == ROWS
+
+
+def test_a_letter_where_rulings_cross_is_no_word_and_one_in_a_cell_is():
+    from tallow.documents.structures.fitting import words_in
+
+    rulings = [Ruling(True, 30, 0, 400), Ruling(False, 100, 0, 180)]
+    words = [
+        Word("T", (95, 28, 105, 42), 0.6),
+        Word("T", (103, 32, 111, 44), 0.9),
+        Word("1", (-4, 40, 1, 52), 0.5),
+    ]
+    content = PageContent(400, 180, "picture", words, rulings)
+    assert [word.box[0] for word in words_in(content, (-5, 0, 400, 180))] == [103]

@@ -12,6 +12,7 @@ from tallow.lazy_dataclasses import replace
 _NARROW = frozenset("iljtfrI.,:;'’|!()[]{}-‐ ")
 _WIDE = frozenset("mwMW@%—")
 _MARGIN = 0.3  # of the text height that must stand on both sides of an edge for it to cut a word
+_NEAR_JOINT = 0.8  # of the text height between an edge and a capital that follows a small letter
 _REACH = 1.2  # of the text height between an edge and the space at which a word is divided
 
 
@@ -34,6 +35,11 @@ def split_at(word: Word, edges: Sequence[float]) -> list[Word]:
         middle = {i: (places[i] + places[i + 1]) / 2 for i in spaces}
         near = min(spaces, key=lambda i: abs(middle[i] - edge), default=None)
         if near is None or abs(middle[near] - edge) > _REACH * height:
+            joint = _joint(word, places, begin, edge)
+            if joint is None:
+                continue
+            pieces.append(_piece(word, places, begin, joint))
+            begin = joint
             continue
         pieces.append(_piece(word, places, begin, near))
         begin = near + 1
@@ -41,6 +47,18 @@ def split_at(word: Word, edges: Sequence[float]) -> list[Word]:
         return [word]
     pieces.append(_piece(word, places, begin, len(word.text)))
     return [piece for piece in pieces if piece.text]
+
+
+def _joint(word: Word, places: Sequence[float], begin: int, edge: float) -> int | None:
+    """The capital after a small letter that is near an edge: a reader left out the space there."""
+    near = [
+        i
+        for i in range(begin + 1, len(word.text))
+        if word.text[i - 1].islower()
+        and word.text[i].isupper()
+        and abs(places[i] - edge) <= _NEAR_JOINT * (word.box[3] - word.box[1])
+    ]
+    return min(near, key=lambda i: abs(places[i] - edge), default=None)
 
 
 def _piece(word: Word, places: Sequence[float], begin: int, end: int) -> Word:

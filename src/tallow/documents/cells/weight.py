@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 from tallow.documents.content import PageContent, Word
@@ -20,7 +21,7 @@ _UNSURE = 0.5  # of a stroke's width, that one letter may seem wider: by where i
 _ALONE = (
     0.2  # that a cell must be wider beyond that, which is bold in a row and column that are not
 )
-_USUAL = 0.5  # of the rows, from the lightest, whose strokes are usual: few tables are mostly bold
+_USUAL = 0.35  # of the rows, from the lightest, whose strokes are usual: few tables are mostly bold
 _FAINT = 24  # levels: text that stands out less has no measurable strokes
 _SAME_TONE = 0.7  # of the darkest text: what is nearly so is of its tone, only thinner
 _LEAST_INK = 0.12  # of the strength of ink; less is noise
@@ -85,14 +86,14 @@ def _mark_line(line: Sequence[_Stroke], usual: float) -> None:
     mean = _mean(line)
     bold = _is_bold(mean, sum(s.letters for s in line), usual)
     for each in line:
-        near = bold and each.width >= (mean * usual) ** 0.5
+        near = bold and each.width >= sqrt(mean * usual)
         each.cell.bold = (
             each.cell.bold or near or _is_bold(each.width, each.letters, usual * (1 + _ALONE))
         )
 
 
 def _is_bold(width: float, letters: int, usual: float) -> bool:
-    return width >= usual * (_WIDER + _UNSURE / letters**0.5)
+    return width >= usual * (_WIDER + _UNSURE / sqrt(letters))
 
 
 def _ink(pixels: Pixels, word: Word, scale: float) -> tuple[Any, float]:

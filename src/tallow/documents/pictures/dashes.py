@@ -13,6 +13,11 @@ WIDEST_GAP = 1.0
 """Between dashes, in heights of capitals: what is farther apart is not seen as a line."""
 FEWEST = 8
 """Marks of a line: fewer in a row can be letters."""
+MANY = 32
+"""So many regular marks are no strokes of letters, however near to text they run."""
+SHORT = 0.5
+"""Dashes up to that, in heights of capitals, are no letters; more of them may be uneven: browsers
+fit dashes to each cell's side, and they meet where lines cross."""
 
 
 def dashed_lines(
@@ -37,21 +42,41 @@ def dashed_lines(
     count = np.diff(np.append(first, len(marks.row)))
     enough = (count >= FEWEST) & (joined.length >= shortest)
     likely = np.flatnonzero(enough & _perhaps_regular(marks, first, count))
-    regular = [each for each in likely if _regular(marks, first[each], count[each])]
+    regular = [each for each in likely if _regular(marks, first[each], count[each], em)]
     rows = joined.take(np.array(regular, np.int64))
     if not len(rows.row):
         return []
     group = groups(len(rows.row), touching(rows, rows=2))
-    found = []
+    found: list[tuple[float, float, float, float]] = []
+    leading: list[tuple[float, float, float, float]] = []
     for number in range(int(group.max()) + 1):
         part = rows.take(group == number)
         at = float(np.average(part.row, weights=part.length)) + 0.5
         start, end = float(part.start.min()), float(part.end.max())
         thickness = float(np.ptp(part.row)) + 1
-        clear = _clear(ink, part, em)
-        if thickness <= em / 2 and clear and not _leads(ink, at, start, end, em):
-            found.append((at, start, end, thickness))
-    return found
+        most = int(count[regular][group == number].max())
+        clear = _clear(ink, part, em * (0.15 if most >= MANY else 0.5))
+        if thickness <= em / 2 and clear:
+            lines = leading if _leads(ink, at, start, end, em) else found
+            lines.append((at, start, end, thickness))
+    return found + _of_grid(leading, found, em)
+
+
+def _of_grid(
+    leading: list[tuple[float, float, float, float]],
+    found: list[tuple[float, float, float, float]],
+    em: float,
+) -> list[tuple[float, float, float, float]]:
+    """Those of the lines that seem to lead from text that are as long as two others.
+
+    The last line of a grid stands under those that cross it, as leaders stand under text.
+    """
+    alike = [(start, end) for _, start, end, _ in found]
+    return [
+        line
+        for line in leading
+        if sum(abs(line[1] - a) + abs(line[2] - b) <= em for a, b in alike) > 1
+    ]
 
 
 def _perhaps_regular(marks: Runs, first: Any, count: Any) -> Any:
@@ -68,7 +93,7 @@ def _perhaps_regular(marks: Runs, first: Any, count: Any) -> Any:
     return (spread <= np.maximum(1, mean**2 / 4)) & (apart <= np.maximum(1, pitch**2 / 4))
 
 
-def _regular(marks: Runs, first: int, count: int) -> bool:
+def _regular(marks: Runs, first: int, count: int, em: float) -> bool:
     """Whether marks are of one length and one distance, but for where something crosses them."""
     import numpy as np
 
@@ -77,17 +102,17 @@ def _regular(marks: Runs, first: int, count: int) -> bool:
     usual, period = np.median(length), np.median(pitch)
     even = np.mean(np.abs(length - usual) <= max(1.0, 0.25 * usual))
     steady = np.mean(np.abs(pitch - period) <= max(1.0, 0.2 * period))
-    return bool(even >= 0.8 and steady >= 0.8)
+    return bool(min(even, steady) >= (0.7 if usual <= SHORT * em else 0.8))
 
 
-def _clear(ink: Mask, rows: Runs, em: float) -> bool:
+def _clear(ink: Mask, rows: Runs, reach: float) -> bool:
     """Whether there is next to nothing beside the marks: strokes of letters have others there."""
     left, right = int(rows.start.min()), int(rows.end.max())
     top, bottom = int(rows.row.min()) - 1, int(rows.row.max()) + 2
-    reach = max(2, int(0.5 * em))
+    near = max(2, int(reach))
     above, below = (
-        ink[max(top - reach, 0) : top, left:right],
-        ink[bottom : bottom + reach, left:right],
+        ink[max(top - near, 0) : top, left:right],
+        ink[bottom : bottom + near, left:right],
     )
     return all(side.size == 0 or side.any(axis=0).mean() <= 0.15 for side in (above, below))
 

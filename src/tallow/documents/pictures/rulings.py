@@ -254,7 +254,11 @@ def _measure(
     x = np.arange(start, end)
     y = np.round(fit[1] + fit[0] * x).astype(np.int64)
     offsets = np.arange(-reach, reach + 1)
-    rows = np.clip(y[None, :] + offsets[:, None], 0, height - 1)
+    rows = y[None, :] + offsets[:, None]
+    if _is_at_edge(levels, x, y, axis.threshold):  # what is beyond is as inside: the line ends
+        rows = np.abs(rows)
+        rows = np.minimum(rows, 2 * (height - 1) - rows)
+    rows = np.clip(rows, 0, height - 1)
     across = levels[rows, x[None, :]].astype(np.int16)
     profile = np.median(across, axis=1)
     center = reach - 2 + int(np.argmin(profile[reach - 2 : reach + 3]))
@@ -280,6 +284,17 @@ def _measure(
     return (middle, start, end, thickness) if end - start >= axis.shortest else None
 
 
+def _is_at_edge(levels: Levels, x: Any, y: Any, threshold: int) -> bool:
+    """Whether a line's pixels are the picture's first or last: a frame that was cut out closely."""
+    import numpy as np
+
+    edge = 0 if y[0] < len(levels) / 2 else len(levels) - 1
+    if np.abs(y - edge).max() > 2:
+        return False
+    along = np.clip(y, 0, len(levels) - 1)
+    return bool(np.median(levels[edge, x]) - np.median(levels[along, x]) < threshold)
+
+
 def _even(axis: _Axis, across: Any, rows: tuple[int, int], contrast: float, dark: bool) -> bool:
     """Whether a line is of one level all along, with something else on both sides."""
     import numpy as np
@@ -295,6 +310,8 @@ def _even(axis: _Axis, across: Any, rows: tuple[int, int], contrast: float, dark
     even = np.mean(np.abs(line - np.median(line)) <= tolerance)
     if steady >= 0.9:  # between fills: their colours, and what it shares with them, change seldom
         even = max(even, np.mean(np.abs(np.diff(line)) <= tolerance))
+        if len(line) >= 5 * axis.shortest:  # of dots that run into each other, on plain paper
+            even = max(even, min(np.mean(side - line >= axis.threshold) for side in sides) - 0.05)
     elif dark != axis.text_dark:  # a gap between lines of text
         return False
     # Strokes of letters can be in line, but seldom over many letters.

@@ -180,8 +180,11 @@ def _crossed(structure: Structure, rulings: Sequence[Ruling], em: float) -> floa
     crossed, whole = 0.0, sum(ruling.end - ruling.start for ruling in rulings)
     for ruling in rulings:
         axis = 1 if ruling.horizontal else 0
-        if not boxes[:, axis].min() + em < ruling.at < boxes[:, axis + 2].max() - em:
-            continue  # it frames the table
+        first, last = boxes[:, axis].min(), boxes[:, axis + 2].max()
+        if not first + em < ruling.at < last - em:  # it frames the table, or rows were left out
+            if not first - em < ruling.at < last + em:
+                crossed += ruling.end - ruling.start
+            continue
         for left, top, right, bottom in boxes.tolist():
             low, high = (top, bottom) if axis else (left, right)
             if low < ruling.at < high:

@@ -21,6 +21,7 @@ _STEPS = 48  # places that are tried between the middles of two neighbouring row
 
 
 _DASHES, _BARS = "-‐‑‒–—−_=~. ", "|¦ "
+_INSIDE = 0.15  # of a letter's box, that a ruling must be inside of it to be what was read
 _RULED = 3.0  # what a ruling over the whole table is worth, in words that an edge cuts
 
 
@@ -57,6 +58,9 @@ def words_in(content: PageContent, box: Box) -> list[Word]:
     A dash that a reader saw in a ruling is no word.
     """
     left, top, right, bottom = box
+    if content.source == "picture":  # what a reader sees beyond the page is its edge
+        left, top = max(left, 0.0), max(top, 0.0)
+        right, bottom = min(right, content.width), min(bottom, content.height)
     inside = []
     for word in content.words:
         x, y = center(word.box)
@@ -69,7 +73,7 @@ def _drawn(word: Word, rulings: Sequence[Ruling]) -> bool:
     """Whether a word of dashes or bars is a part of a ruling that goes on beyond it."""
     across = not word.text.strip(_DASHES)
     if not across and word.text.strip(_BARS):
-        return False
+        return _is_junction(word, rulings)
     start, end = (word.box[0], word.box[2]) if across else (word.box[1], word.box[3])
     low, high = (word.box[1], word.box[3]) if across else (word.box[0], word.box[2])
     return any(
@@ -78,6 +82,28 @@ def _drawn(word: Word, rulings: Sequence[Ruling]) -> bool:
         and ruling.end - ruling.start > 2 * (end - start)
         and overlap((ruling.start, ruling.end), (start, end)) > 0.5 * (end - start)
         for ruling in rulings
+    )
+
+
+def _is_junction(word: Word, rulings: Sequence[Ruling]) -> bool:
+    """Whether one or two letters of a reader are where rulings meet: they are read as a T or 7."""
+    if len(word.text.strip()) > 2 or word.confidence >= 1.0:
+        return False
+    left, top, right, bottom = (max(value, 0.0) for value in word.box)  # as far as it is seen
+    width, height = right - left, bottom - top
+    upright = any(
+        not each.horizontal
+        and left + _INSIDE * width < each.at < right - _INSIDE * width
+        and each.end - each.start > 2 * height
+        and overlap((each.start, each.end), (top, bottom)) > 0.7 * height
+        for each in rulings
+    )
+    return upright and any(
+        each.horizontal
+        and top - _INSIDE * height <= each.at <= bottom + _INSIDE * height
+        and each.end - each.start > 2 * width
+        and overlap((each.start, each.end), (left, right)) > 0.3 * width
+        for each in rulings
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tallow.documents.structures.fitting import Floats
 
 _GAP = 1.0  # text heights of white through a whole column that make it two
+_HEADER = 2  # rows that headings stand in, where a proposal does not say: below are totals
 _MOST_PARTS = 60  # that one row is divided into
 
 
@@ -124,6 +125,8 @@ def _with_stub(measured: Measured, words: Sequence[Word], boxes: Floats) -> Stru
     for slot, home in zip(structure.slots, measured.homes, strict=True):
         slots.append(slot)
         if slot.column or not home or not 2 < slot.column_span < structure.columns:
+            continue
+        if slot.row >= (structure.header_rows or _HEADER):
             continue
         left, right = boxes[list(home), 0].min(), boxes[list(home), 2].max()
         middle, whole = (left + right) / 2, (edges[0] + edges[slot.right]) / 2

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _DRAWN = 0.5  # of a border that rulings cover where they part two cells
 _NEAR = 0.6  # text heights between a border and a ruling along it
+_CUT = 0.15  # text heights that words' boxes may reach over an edge without being cut
 _APART = (1.0, 0.8)  # text heights between words of two cells, side by side and one above the other
 
 
@@ -40,11 +41,14 @@ def respanned(
 
     across, along = structure.column_edges, structure.row_edges
     held = _held(structure.row_edges, structure.column_edges, boxes)
+    full = {r for r in range(rows) if columns > 2 and _is_full(held, r, across, em)}
     for r in range(rows):
         for c in range(columns):
             here = held.get((r, c))
             for axis, other in ((0, (r, c + 1)), (1, (r + 1, c))):
                 if other not in group or _apart(here, held.get(other), axis, em):
+                    continue
+                if not axis and r in full:
                     continue
                 at = along[r + 1] if axis else across[c + 1]
                 border = across[c : c + 2] if axis else along[r : r + 2]
@@ -83,6 +87,15 @@ def _held(
         own = (left, top, right, bottom)
         held[row, column] = union((held.get((row, column), own), own))
     return held
+
+
+def _is_full(held: dict[tuple[int, int], Box], row: int, edges: Sequence[float], em: float) -> bool:
+    """Whether each column has words in a row that stand clear of its edges: no one text does."""
+    for column in range(len(edges) - 1):
+        box = held.get((row, column))
+        if box is None or min(box[0] - edges[column], edges[column + 1] - box[2]) < -_CUT * em:
+            return False
+    return True
 
 
 def _apart(first: Box | None, second: Box | None, axis: int, em: float) -> bool:

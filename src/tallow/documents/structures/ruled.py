@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from tallow.documents.content import Fill, PageContent, Ruling
-from tallow.documents.geometry import Box
+from tallow.documents.geometry import Box, union
 from tallow.documents.steps import Region
 from tallow.documents.structure import Structure, tiled
 from tallow.documents.structures.aligned import rulings_within
 from tallow.documents.structures.columns import column_edges
-from tallow.documents.structures.grouping import filled, rows_of
+from tallow.documents.structures.grouping import column_of, filled, is_number, rows_of
 from tallow.documents.structures.lattice import Lattice, Level, levels_of
 from tallow.documents.structures.lines import Line, lines_of, parted, text_height, words_within
 
@@ -19,7 +19,8 @@ _MOST_WORDS = 20_000  # of a table
 _MOST_LEVELS = 400  # of rows or of columns
 _MOST_FILLS = 5_000
 _LEAST_RULES = 5  # that part rows, where no columns are drawn
-_SHARED = 0.3  # of a table's side, that sides of fills at one place must take together
+_SHARED = 0.3  # of a table's side, that the side of one fill must take to be a border
+_TOGETHER = 0.7  # of it, that those of several must
 
 # Of the height of text.
 _NEAR = 0.35  # rulings nearer than that are one border
@@ -178,12 +179,14 @@ def _without_odd_fills(borders: Sequence[Ruling], box: Box, near: float) -> list
     for each in borders:
         drawn = [r for r in borders if r.horizontal == each.horizontal and not _is_side(r)]
         low, high = (0, 2) if each.horizontal else (1, 3)
-        along = sum(
+        along = [
             r.end - r.start
             for r in borders
             if r.horizontal == each.horizontal and abs(r.at - each.at) <= near
-        )
-        if len(drawn) < 3 or not _is_side(each) or along > _SHARED * (box[high] - box[low]):
+        ]
+        side = box[high] - box[low]
+        shared = max(along) > _SHARED * side or sum(along) > _TOGETHER * side
+        if len(drawn) < 3 or not _is_side(each) or shared:
             kept.append(each)
     return kept
 
@@ -303,4 +306,39 @@ def _are_rows(lines: Sequence[Line], edges: Sequence[float], headed: bool) -> bo
         return False
     starts = sum(0 in filled(line, edges) for line in lines[headed:]) + headed
     several = sum(len(filled(line, edges)) > 1 for line in lines)
-    return min(starts, several) >= 0.7 * len(lines)
+    return min(starts, several) >= 0.7 * len(lines) and not _is_wrapped(lines, edges)
+
+
+def _is_wrapped(lines: Sequence[Line], edges: Sequence[float]) -> bool:
+    """Whether lines go on in the next ones: most end where its first word had no room left.
+
+    Cells of numbers are not wrapped, however narrow their column is.
+    """
+    pieces = [piece for line in lines for piece in line.pieces if piece.box[0] >= edges[1]]
+    if sum(is_number(piece.text) for piece in pieces) >= 0.5 * len(pieces):
+        return False
+    full = sum(_goes_on(upper, lower, edges) for upper, lower in pairwise(lines))
+    return full >= 0.5 * (len(lines) - 1)
+
+
+def _goes_on(upper: Line, lower: Line, edges: Sequence[float]) -> bool:
+    """Whether wherever a column has both lines, the upper had no room for the lower's first word.
+
+    Rows of their own are full in a column now and then, but not in all of them.
+    """
+    both = 0
+    for column, (left, right) in enumerate(pairwise(edges)):
+        first, second = (
+            [each for each in line.pieces if column_of(each, edges) == column]
+            for line in (upper, lower)
+        )
+        if not first or not second:
+            continue
+        whole, word = union(p.box for p in first + second), min(p.words[0].box for p in second)
+        line = union(p.box for p in first)
+        room = right - left - 2 * max(0.0, min(whole[0] - left, right - whole[2]))
+        space = 0.3 * (word[3] - word[1])
+        both += 1
+        if line[2] - line[0] + space + word[2] - word[0] <= room:
+            return False
+    return both > 0

@@ -19,6 +19,7 @@ from tallow.documents.structures.evidence import (
 from tallow.documents.structures.fitting import fitted, rulings_in, words_in
 from tallow.documents.structures.repairing import repaired
 from tallow.documents.structures.respanning import respanned
+from tallow.documents.structures.ruled import edges_of_fills
 from tallow.lazy_dataclasses import replace
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ WEIGHTS = {
 }
 _GRID = 0.9  # of its inner borders that are ruled: a page that draws a grid
 _FOLLOWED = 2.0  # the share of borders that are ruled, on such a page
+_COMPLETE = 1.0  # a grid that is drawn all around its cells, and holds its words, against others
+_WHOLE, _NONE = 0.93, 0.01  # shares that count as all, and as none, for rulings found in pixels
 _DRAWN = -1.5  # a share of rulings crossed or borders not ruled, where the page draws a grid
 
 
@@ -71,7 +74,8 @@ def rank(
     words = words_in(content, region.box)
     boxes = np.array([word.box for word in words], float).reshape(-1, 4)
     rulings = rulings_in(content, region.box)
-    placed = _candidates(region, proposals, words, boxes, rulings)
+    sides = edges_of_fills(content.fills, region.box, text_height(boxes))
+    placed = _candidates(region, proposals, words, boxes, rulings, [*rulings, *sides])
     found = []
     for number, measured in enumerate(placed):
         others = placed[:number] + placed[number + 1 :]
@@ -88,7 +92,16 @@ def score(evidence: Evidence, grid: bool = False) -> float:
     if grid:  # what is drawn is followed, and empty cells are drawn as well
         total += _DRAWN * (evidence.crossed + evidence.unruled) - WEIGHTS["empty"] * evidence.empty
         total += _FOLLOWED * evidence.ruled
-    return total
+    return total + _COMPLETE * _is_complete(evidence)
+
+
+def _is_complete(evidence: Evidence) -> bool:
+    """Whether rulings are along all borders, through no cell, and the words fit between them.
+
+    What is drawn in full is meant so, however many models see something else.
+    """
+    against = evidence.cut_columns + evidence.cut_rows + evidence.crowded + evidence.stacked
+    return evidence.ruled >= _WHOLE and max(against, evidence.crossed) <= _NONE
 
 
 def _candidates(
@@ -97,8 +110,12 @@ def _candidates(
     words: Sequence[Word],
     boxes: Floats,
     rulings: Sequence[Ruling],
+    borders: Sequence[Ruling],
 ) -> list[Measured]:
-    """The proposals with edges, mended, and again with the spans that rulings draw."""
+    """The proposals with edges, mended, and again with the spans that `borders` draw.
+
+    Those are the rulings and the sides of fills.
+    """
     em = text_height(boxes)
     placed = []
     for each in proposals:
@@ -108,7 +125,7 @@ def _candidates(
         measured = repaired(measured, words, boxes)
         placed.append(measured)
         if ruled_share(measured, rulings, em) >= 0.93:
-            again = respanned(measured.structure, rulings, boxes, em)
+            again = respanned(measured.structure, borders, boxes, em)
             if again is not None and again.slots != measured.structure.slots:
                 placed.append(placed_words(again, boxes))
     return placed
