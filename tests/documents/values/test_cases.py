@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from cases_of_values import COLUMNS, TEXT
+import cases_of_adversary
+import cases_of_values
+from cases_of_values import TEXT
 from tables_made import table_of
 from tallow.documents.values import type_cells
+
+COLUMNS = {**cases_of_values.COLUMNS, **cases_of_adversary.COLUMNS}
 
 
 def made(name):
@@ -44,6 +48,6 @@ def test_every_cell_is_what_it_must_be(name):
 
 def test_there_are_enough_cells_and_none_is_what_it_must_never_be():
     rows = [row for name in COLUMNS for row in judged(name)]
-    assert len(rows) >= 300
+    assert len(rows) >= 900
     assert not [row[:3] for row in rows if row[4]]
     assert sum(row[3] for row in rows) >= 0.95 * len(rows)

@@ -41,7 +41,7 @@ _YEAR_LAST: Final = re.compile(
     r"(?P<a>\d{1,2})(?P<mark>[-/.])(?P<b>\d{1,2})(?P=mark)(?P<year>\d{4}|\d\d)" + _CLOCK
 )
 _DAY_NAME: Final = re.compile(
-    r"(?P<day>\d{1,2})(?:st|nd|rd|th|\.)?[- ]?(?:de )?(?P<name>[^\W\d_]{3,10})\.?,?[- ]?(?:de )?"
+    r"(?P<day>\d{1,2})(?:st|nd|rd|th|er|\.)?[- ]?(?:de )?(?P<name>[^\W\d_]{3,10})\.?,?[- ]?(?:de )?"
     r"(?P<year>\d{4}|\d\d)"
 )
 _NAME_DAY: Final = re.compile(

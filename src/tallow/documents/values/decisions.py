@@ -102,6 +102,7 @@ def doubts(column: Column, mark: DecimalMark, first_texts: dict[int, str]) -> No
     _doubt_parentheses(items, first_texts, column)
     _doubt_enclosed_marks(items, column)
     _doubt_joined_marks(items, mark)
+    _doubt_points_for_commas(items, mark)
     _doubt_exponents(items, column)
     _doubt_spaces(items)
 
@@ -121,6 +122,8 @@ def _doubt_parentheses(items: list[Item], first_texts: dict[int, str], column: C
         reason = "a share in parentheses is beside what it is a share of, and not negative"
     elif not plain and not any(_is_accounting(item) for item in inside):
         reason = "every cell is in parentheses, which are no minus then"
+    elif not plain and all(re.fullmatch(r"\((?:1[5-9]|20)\d\d\)", item.text) for item in inside):
+        reason = "they are years in parentheses"
     elif column.index > 0 and unlabelled and len(beneath) == len(inside) and len(inside) > 1:
         reason = "it stands in parentheses beneath a number in a row without a name, as errors do"
     elif not any(map(_is_accounting, inside)) and _is_small(inside, plain):
@@ -179,6 +182,25 @@ def _doubt_joined_marks(items: list[Item], mark: DecimalMark) -> None:
         kept = (reading.whole + reading.fraction[:-1]).strip("0")
         if len(reading.fraction) == most and beside > 1 and kept and reading.fraction[-1] != "0":
             item.reason = f"its last digit may be a footnote's, as no other has {most} decimals"
+
+
+def _doubt_points_for_commas(items: list[Item], mark: DecimalMark) -> None:
+    """190.000 beneath 240,000 and 1,190,000 is a comma read as a point, where nothing has decimals.
+
+    It would be a thousandth of what was printed.
+    """
+    grouped = [item for item in items if item.marked and not item.marked.number.ambiguous
+               and item.marked.number.readings[0].group in (".", ",")]  # fmt: skip
+    grouped += [item for item in items if item.marked and item.marked.number.ambiguous
+                and (reading := reading_with(item.marked.number, mark)) and reading.group]  # fmt: skip
+    read = [(item, reading) for item in items
+            if item.marked and (reading := reading_with(item.marked.number, mark))]  # fmt: skip
+    doubtful = [item for item, reading in read
+                if item.marked and item.marked.number.ambiguous and reading.decimal]  # fmt: skip
+    others = [item for item, reading in read if reading.fraction and item not in doubtful]
+    if not others and len(grouped) > len(doubtful):
+        for item in doubtful:
+            item.reason = "nothing else has decimals, so its mark may be of thousands, misread"
 
 
 def _doubt_exponents(items: list[Item], column: Column) -> None:
