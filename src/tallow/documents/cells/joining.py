@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from tallow.documents.cells.hyphens import across_lines
 from tallow.documents.content import Word
 from tallow.documents.geometry import Box
 
@@ -46,8 +47,8 @@ def joined(words: Iterable[Word], box: Box | None = None) -> tuple[str, Raised]:
 
     A space stands between words and between lines, but not beside a superscript that touches its
     neighbour, nor where both sides are of a script that has none, unless the line before was ended
-    early: `box` is the cell's, which says how long a line could be. A hyphen at the end of a line
-    stays, as nothing on the page says whether it is the word's own.
+    early: `box` is the cell's, which says how long a line could be. A hyphen that only divides a
+    word at the end of a line is dropped.
     """
     text, raised = "", list[tuple[int, int]]()
     lines = lines_of(words)
@@ -62,7 +63,11 @@ def joined(words: Iterable[Word], box: Box | None = None) -> tuple[str, Raised]:
             if not piece:
                 continue
             new = ended and before is None
-            if text and (new or _spaced(text[-1], piece[0], before, word)):
+            if text and before is None and not (raised and raised[-1][1] == len(text)):
+                text, spaced = across_lines(text, piece)
+            else:
+                spaced = True
+            if text and spaced and (new or _spaced(text[-1], piece[0], before, word)):
                 text += " "
             if word.raised:
                 raised.append((len(text), len(text) + len(piece)))

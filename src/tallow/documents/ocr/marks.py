@@ -7,6 +7,7 @@ hyphen is a quarter to a third of the size wide, a minus and an en dash a half, 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,9 @@ LONGEST_HYPHEN = 0.56
 SHORTEST_EM = 1.15
 _MOST_MARKS = 2000  # that no line holds: more are the texture of a picture
 MARK_CONFIDENCE = 0.9
+_SMALL_PRINT = 8.0  # pixels of a digit's height: an en dash has five, a hyphen three
+_ALIKE = 0.7  # of the ranges of a page that have the dash which the others are given
+_RANGE = re.compile(f"[(\\[]?\\d[\\d.,]*[{HYPHEN}{EN_DASH}]\\d[\\d.,]*[)\\],;]*")
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,7 @@ def with_marks(words: Sequence[Word], ink: PageInk) -> list[Word]:
         else _with_marks(word, words, ink, bars, width, unit)
         for word in words
     ]
+    found = _with_like_ranges(found, unit)
     if any(word.text in shapes.TICKS for word in found):  # beside ticks stand crosses, not letters
         count = Counter(word.line for word in found)
         found = [
@@ -171,6 +176,24 @@ def with_marks(words: Sequence[Word], ink: PageInk) -> list[Word]:
             for word in found
         ]
     return found
+
+
+def _with_like_ranges(words: list[Word], unit: float) -> list[Word]:
+    """Words of small print with one dash between numbers, as most of them on the page have.
+
+    A dash of two or three pixels says nothing; pages write their ranges alike.
+    """
+    ranges = [word.text for word in words if _RANGE.fullmatch(word.text)]
+    most = EN_DASH if 2 * sum(EN_DASH in text for text in ranges) > len(ranges) else HYPHEN
+    sure = sum(most in text for text in ranges) >= _ALIKE * len(ranges)
+    if unit >= _SMALL_PRINT or len(ranges) < 4 or not sure:
+        return words
+    return [
+        replace(word, text=re.sub(f"[{HYPHEN}{EN_DASH}]", most, word.text))
+        if _RANGE.fullmatch(word.text)
+        else word
+        for word in words
+    ]
 
 
 def _with_marks(
@@ -232,7 +255,8 @@ def dash(width: float, unit: float, text: str, place: int) -> str:
 
     Where half a pixel more or less would make another of it, what was read stays.
     """
-    if width + 0.5 < LONGEST_HYPHEN * unit:
+    blurred = 1.0 if unit < _SMALL_PRINT else 0.5  # a pixel at an end may be too pale to see
+    if width + blurred < LONGEST_HYPHEN * unit:
         return HYPHEN
     if width - 0.5 < LONGEST_HYPHEN * unit:
         return text[place]

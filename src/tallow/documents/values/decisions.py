@@ -189,12 +189,9 @@ def _doubt_points_for_commas(items: list[Item], mark: DecimalMark) -> None:
 
     It would be a thousandth of what was printed.
     """
-    grouped = [item for item in items if item.marked and not item.marked.number.ambiguous
-               and item.marked.number.readings[0].group in (".", ",")]  # fmt: skip
-    grouped += [item for item in items if item.marked and item.marked.number.ambiguous
-                and (reading := reading_with(item.marked.number, mark)) and reading.group]  # fmt: skip
     read = [(item, reading) for item in items
             if item.marked and (reading := reading_with(item.marked.number, mark))]  # fmt: skip
+    grouped = [item for item, reading in read if reading.group in (".", ",")]
     doubtful = [item for item, reading in read
                 if item.marked and item.marked.number.ambiguous and reading.decimal]  # fmt: skip
     others = [item for item, reading in read if reading.fraction and item not in doubtful]
