@@ -124,8 +124,8 @@ class PageReader:
             groups = [steps.propose_exact] if exact else steps.propose
             proposals = _proposals(upright, region, groups)
             structure = steps.select(upright, region, proposals)
-        if structure is None:
-            return None
+        if structure is None or (structure.columns == 1 and region.source == "alignment"):
+            return None  # columns are all that spoke for it
         with self._step("cells"):
             table = steps.assign(upright, region, structure, None if exact else steps.reader)
             steps.type_cells(table)

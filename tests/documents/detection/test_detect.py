@@ -16,6 +16,7 @@ from tallow.documents.pictures.fills import find_fills
 from tallow.documents.pictures.rulings import find_rulings
 from tallow.documents.steps import Region
 from tallow.documents.turning import turned
+from tallow.lazy_dataclasses import replace
 
 
 class Sheet:
@@ -267,3 +268,22 @@ def test_captions_and_notes_are_not_rows(style):
     y = sheet.table(150, 325, style=style)
     sheet.text(150, y + 6, "Source: own survey of the year")
     check(detect_without_models(sheet.content()), sheet.tables)
+
+
+def test_textures_of_photographs_are_no_tables():
+    sheet = Sheet(seed=15)
+    sheet.table(60, 80)
+    content = sheet.content()
+    assert len(detect_without_models(content)) == 1
+    content.words = [replace(word, confidence=0.6) for word in content.words]
+    assert detect_without_models(content) == []
+    content.words = [replace(word, text="-", confidence=0.9) for word in content.words]
+    assert detect_without_models(content) == []
+
+
+def test_narrow_columns_of_text_are_no_table():
+    """Three columns of a journal's page, their lines at one height."""
+    sheet = Sheet(seed=16)
+    for left in (40, 320, 600):
+        sheet.paragraph(60, left=left, right=left + 260, lines=30)
+    assert detect_without_models(sheet.content()) == []

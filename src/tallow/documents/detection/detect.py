@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tallow.documents.content import PageContent
 from tallow.documents.detection.aligned import aligned_regions
+from tallow.documents.detection.legible import is_legible
 from tallow.documents.detection.prose import PROSE, lines_without, running
 from tallow.documents.detection.ruled import ruled_regions
 from tallow.documents.detection.text_lines import (
@@ -18,6 +19,7 @@ from tallow.documents.detection.text_lines import (
     is_tabular,
     lines_within,
     text_lines,
+    words_within,
 )
 from tallow.documents.detection.trimming import trimmed
 from tallow.documents.detection.whole import whole_picture
@@ -90,6 +92,7 @@ def detect_with(content: PageContent, find: FindTables) -> list[Region]:
     regions = in_order([*regions, *_left_over(regions, apart)])
     if content.source == "picture":
         regions = whole_picture(upright, lines, regions)
+        regions = [each for each in regions if is_legible(words_within(lines, each.box))]
     regions = [_around_words(region, lines) for region in regions]
     if turn:
         size = upright.width, upright.height

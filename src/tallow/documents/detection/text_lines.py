@@ -15,6 +15,9 @@ GAP = 1.0
 LONG = 40
 """Characters of a piece that is rather running text than a cell."""
 
+LEAST_LENGTH = 18
+"""Characters of a line in a narrow column of running text: about three words."""
+
 
 @dataclass(frozen=True)
 class TextLine:
@@ -80,6 +83,11 @@ def lines_within(lines: Sequence[TextLine], box: Box) -> list[TextLine]:
     return found
 
 
+def words_within(lines: Sequence[TextLine], box: Box) -> list[Word]:
+    """The words that have their middle in a box."""
+    return [word for line in lines_within(lines, box) for word in line.words]
+
+
 def is_tabular(lines: Sequence[TextLine]) -> bool:
     """Whether lines stand in columns: many of several pieces, short ones, with a gap in common."""
     several = [line for line in lines if len(line.pieces) > 1]
@@ -89,7 +97,33 @@ def is_tabular(lines: Sequence[TextLine]) -> bool:
     columns = median(len(line.pieces) for line in several)
     if columns < 3 and sum(lengths) / len(lengths) > LONG:  # columns of a journal's page
         return False
-    return bool(common_gaps(several))
+    gaps = common_gaps(several)
+    return bool(gaps) and not _are_text_columns(several, gaps)
+
+
+FULL = 0.8
+"""Of a column's width that lines of running text fill, but for the last of a paragraph."""
+FEWEST_ROWS = 8
+"""Rows from which columns of text are told from cells by how full they are."""
+
+
+def _are_text_columns(lines: Sequence[TextLine], gaps: Sequence[tuple[float, float]]) -> bool:
+    """Whether what stands side by side are columns of a journal's page: full lines of words."""
+    if len(lines) < FEWEST_ROWS:
+        return False
+    edges = [gap[0] for gap in gaps] + [float("inf")]
+    columns: list[list[tuple[float, int]]] = [[] for _ in edges]
+    for line in lines:
+        for box, length in zip(line.pieces, line.lengths, strict=True):
+            number = next(i for i, edge in enumerate(edges) if (box[0] + box[2]) / 2 <= edge)
+            columns[number].append((box[2] - box[0], length))
+    for column in columns:
+        widest = max((width for width, _ in column), default=0.0)
+        full = sum(width >= FULL * widest for width, _ in column)
+        letters = median(length for _, length in column) if column else 0
+        if full < 0.7 * len(lines) or letters < LEAST_LENGTH:
+            return False
+    return True
 
 
 def common_gaps(lines: Sequence[TextLine], share: float = 0.8) -> list[tuple[float, float]]:

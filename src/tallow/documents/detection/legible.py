@@ -1,0 +1,20 @@
+"""Whether what a reader made of a picture is text, or the texture of a photograph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tallow.documents.content import Word
+
+LEAST_CONFIDENCE = 0.75
+"""Mean confidence of words with letters or digits; tables of 72 dpi have 0.97, bricks 0.67."""
+LEAST_SHARE = 0.2
+"""Of words that have letters or digits; a table whose cells are mostly dashes has 0.65."""
+
+
+def is_legible(words: Sequence[Word]) -> bool:
+    """Whether words are read from text: with letters, and of some confidence."""
+    lettered = [word.confidence for word in words if any(each.isalnum() for each in word.text)]
+    if not lettered or len(lettered) < LEAST_SHARE * len(words):
+        return False
+    return sum(lettered) >= LEAST_CONFIDENCE * len(lettered)
