@@ -160,6 +160,7 @@ static void bind_capture(nb::module_& m) {
            [](Capture& c, const Array& x) {
              checked([&](Error& error) { return c.add_input(x, error); });
            })
+      .def_rw("dry", &Capture::dry)
       .def("weight", &Capture::add_weight)
       .def("state", &Capture::add_state)
       .def("start",

@@ -5,7 +5,7 @@ import pytest
 import tallow as tl
 from onnx_runs import graph, node, numbers, runner
 from tallow import _native
-from tallow.errors import ArgumentError
+from tallow.errors import ArgumentError, TallowError
 from tallow.plan.capturing import Recording
 
 
@@ -124,3 +124,55 @@ def test_a_first_plan_gives_back_what_steps_needed():
     assert _native.pool_stats()[1] >= 4 * x.nbytes
     given.run([x], [])
     assert _native.pool_stats()[1] < x.nbytes
+
+
+def test_other_signatures_run_what_was_recorded_without_being_computed():
+    given = runner(affine())
+    for x in ([1.0, 1.0], [-1.0, 4.0]):
+        given.run([tl.tensor(x)], [])
+    stats = given.stats
+    assert (stats.stepped, stats.captured, stats.replayed) == (1, 1, 0)
+    for _ in range(3):
+        found = given.run([tl.tensor([[1.0, 1.0], [-1.0, 4.0], [2.0, -5.0]])], [])
+        assert found[0].tolist() == [[3.0, 0.0], [0.0, 0.0], [6.0, 10.0]]
+    assert (stats.stepped, stats.captured, stats.replayed) == (2, 2, 1)
+
+
+def test_where_much_is_computed_other_signatures_are_plans_at_once(monkeypatch):
+    given = runner(affine())
+    for x in ([1.0, 1.0], [-1.0, 4.0]):
+        given.run([tl.tensor(x)], [])
+    monkeypatch.setattr("tallow.onnx.runner._HEAVY", 0)
+    stats = given.stats
+    x = tl.tensor([[1.0, 1.0], [2.0, -5.0]])
+    (y,) = given.run([x], [])
+    assert (stats.stepped, stats.captured, stats.replayed) == (1, 2, 0)
+    x.fill_(7)
+    assert given.run([tl.tensor([[1.0, 1.0], [-1.0, 4.0]])], [])[0].tolist() == [[3, 0], [0, 0]]
+    assert y.tolist() == [[3.0, 0.0], [6.0, 10.0]]
+    assert (stats.stepped, stats.captured, stats.replayed) == (1, 2, 1)
+
+
+def test_signatures_that_never_come_again_are_no_plans_for_long(monkeypatch):
+    monkeypatch.setattr("tallow.onnx.runner._HEAVY", 0)
+    given = runner(affine())
+    for length in (1, 1, *range(2, 60)):
+        assert given.run([tl.ones(length, 2)], [])[0].tolist() == [[3.0, 0.0]] * length
+    assert given.stats.captured < 16
+
+
+def test_what_reads_elements_at_another_signature_is_computed_step_by_step():
+    steps = [node("Add", "x x", "a"), node("NonZero", "a", "y")]
+    given = runner(graph(steps, "x", "y"))
+    for length in (2, 2, 3, 3, 4):
+        assert given.run([tl.ones(length)], [])[0].tolist() == [[*range(length)]]
+
+
+def test_an_error_at_another_signature_is_told_as_of_the_first():
+    steps = [node("Gather", "x i", "a"), node("Relu", "a", "y")]
+    given = runner(graph(steps, "x i", "y"))
+    for _ in range(2):
+        assert numbers(given.run([tl.ones(3), tl.tensor([2])], [])) == [[1.0]]
+    with pytest.raises(TallowError, match="index"):
+        given.run([tl.ones(4), tl.tensor([4])], [])
+    assert numbers(given.run([tl.ones(4), tl.tensor([3])], [])) == [[1.0]]

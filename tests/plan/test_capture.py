@@ -6,6 +6,7 @@ import pytest
 import tallow as tl
 from tallow import _native, nn
 from tallow.errors import ArgumentError, CaptureError, GradError
+from tallow.plan.capturing import Recording
 
 X = tl.tensor([1.0, 2.0])
 COUNTS = tl.tensor([1, 2, 1])
@@ -324,3 +325,31 @@ def test_memory_that_python_and_calls_write():
         tl.capture(lambda t: (t + held, held.add_(t)), X.clone())
     plan = tl.capture(lambda t: (t + held, held.add_(t)), X.clone(), states=[held])
     assert plan(tl.zeros(2))[0].tolist() == held.tolist()
+
+
+def test_a_dry_capture_computes_what_follows_from_constants_alone():
+    x, w = tl.tensor([1.0, 2.0]), tl.tensor([3.0, 4.0])
+    seen = []
+
+    def fn():
+        seen.extend((w * 2).tolist())
+        state[0] += 1
+        y = (x + w) * 2
+        with pytest.raises(CaptureError, match="item"):
+            y[0].item()
+        return y
+
+    state = tl.zeros(1)
+    recording = Recording(fn, [x], {"w": w}, dry=True)
+    assert seen == [6.0, 8.0]
+    assert state.tolist() == [1.0]
+    recording.plan.run()
+    assert recording.outputs.tolist() == [8.0, 12.0]
+
+
+def test_a_dry_capture_writes_nothing_that_depends_on_an_input():
+    x, state = tl.tensor([1.0, 2.0]), tl.zeros(2)
+    recording = Recording(lambda: state.add_(x), [x], {}, [state], dry=True)
+    assert state.tolist() == [0.0, 0.0]
+    recording.plan.run()
+    assert state.tolist() == [1.0, 2.0]

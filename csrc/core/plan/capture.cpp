@@ -271,6 +271,7 @@ bool Capture::before(const Kernel& kernel, const Arg* args, int n, Error& error)
     if (b < 0) return false;
     list[i].i = value(b, array(i));
   }
+  last_on_input_ = taint & on_input;
   tables_.calls.push_back({&kernel, tables_.args.size(), n});
   tables_.args.insert(tables_.args.end(), list, list + n);
   return true;

@@ -43,6 +43,10 @@ class Capture {
   // The tables of all calls, of which these arrays are the results.
   bool finish(const std::vector<const Array*>& outputs, PlanTables& tables, Error& error);
 
+  // Calls whose results depend on an input are recorded, but not made: nothing may read these.
+  bool dry = false;
+  bool skips() const { return dry && last_on_input_; }  // the call that `before` was told of last
+
   const char* op = nullptr;   // whose call is running, for errors
   bool read_weights = false;  // a value that depends on a weight was read
 
@@ -85,6 +89,7 @@ class Capture {
   std::vector<Read> reads_;   // of values by the host
   const uint64_t serial_;
   const bool saves_;
+  bool last_on_input_ = false;
   bool late_state_ = false;  // memory was found to be a state after it had been read
 };
 

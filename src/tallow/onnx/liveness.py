@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 from tallow.onnx.holding import constant_storages, storage
 from tallow.onnx.program import Program
@@ -38,6 +39,30 @@ class Needs:
     def held(self) -> set[int | None]:
         """The memory of weights and constants."""
         return constant_storages(self._program) | {storage(x) for x in self.weights.values()}
+
+    def inputs(
+        self, at: int, values: list[Any], known: set[int]
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The tensors that a plan from here on takes, and those whose strides a copy changed.
+
+        Each is given memory of its own: what shares it now (two inputs, an input and a weight) need
+        not at the next call. None has a negative stride, which plans cannot take.
+        """
+        found: list[int] = []
+        cloned: list[int] = []
+        storages = self.held | {storage(values[place]) for place in known}
+        for place in self.live[at]:
+            value = values[place]
+            if not isinstance(value, Tensor) or place in known:
+                continue
+            strides = value._array.strides
+            if storage(value) in storages or min(strides, default=0) < 0:
+                values[place] = value = value.clone()
+                if value._array.strides != strides:
+                    cloned.append(place)
+            storages.add(storage(value))
+            found.append(place)
+        return tuple(found), tuple(cloned)
 
 
 def used_weights(program: Program, weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -4,10 +4,11 @@ A call walks the steps from the first. At each place where a plan may begin, the
 led there: shapes, strides and dtypes of tensors, and the elements of those that have been read.
 A signature that is seen for the first time is computed step by step. Its calls are recorded
 meanwhile, which takes little; when it comes again, they are rewritten to a plan, if they were all
-of the program. Else steps are captured then, until one needs the elements of a tensor that depends
-on the inputs, or gives what is no tensor. That tensor is read and counts as known where the next
-plan begins; where its elements differ from call to call (in a Loop, always), the step is computed
-between two plans instead.
+of the program. Once that has happened, calls of another signature are recorded without being made;
+what they are is run, rewritten at once where much is to be computed. Else steps are captured then,
+until one needs the elements of a tensor that depends on the inputs, or gives what is no tensor.
+That tensor is read and counts as known where the next plan begins; where its elements differ from
+call to call (in a Loop, always), the step is computed between two plans instead.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 from tallow import _native
 from tallow.errors import CaptureError, TallowError
-from tallow.onnx.holding import Held, storage
+from tallow.onnx.holding import Held
 from tallow.onnx.liveness import Needs
 from tallow.onnx.program import Program, Step
 from tallow.onnx.routes import Route, Routes
@@ -35,6 +36,7 @@ _MOST_TOKENS: Final = 1 << 12
 _MOST_UNUSED: Final = 64  # plans that may be made before they are run as often
 _RARE: Final = 8  # of these, for each time that the signature of one more has been met
 _PATIENCE: Final = 64  # runs without a plan, after which one more may be made
+_HEAVY: Final = 1 << 18  # bytes of temporaries for each call, from which rewriting pays at once
 
 
 class Runner:
@@ -253,21 +255,42 @@ class Runner:
         if unseen and at == 0 and self._is_whole:
             at = self._record_first(values, key)
         self._remember(key)
+        if key in self._segments:  # what has been recorded became a plan at once
+            return
         self.stats.stepped += 1
         for step in self.program.steps[at:]:
             self.program.execute(step, values)
 
     def _record_first(self, values: list[Any], key: Any) -> int:
         """Compute steps of a new signature and record them; gives the first that is left."""
+        if self._shared is not None and self._run_recorded(values, key):
+            return len(self.program.steps)
         segment = self._capture(0, values, set(), -1)
         if segment is None or segment.fixed or segment.end < len(self.program.steps):
             self._is_whole = False
             return 0 if segment is None else segment.end
         segment.plan.release()
+        self._keep_record(key, segment)
+        return segment.end
+
+    def _run_recorded(self, values: list[Any], key: Any) -> bool:
+        """Record a new signature without computing, then run the record; whether that worked."""
+        segment = self._capture(0, values.copy(), set(), -1, dry=True)
+        if segment is None or segment.fixed or segment.end < len(self.program.steps):
+            return False
+        if segment.temporaries >= _HEAVY * len(segment.plan) and self._unused < _RARE:
+            self._rewrite(segment)
+            self._keep(key, segment)
+        else:
+            self._keep_record(key, segment)
+        self._replay(segment, values)
+        segment.plan.release()
+        return True
+
+    def _keep_record(self, key: Any, segment: Segment) -> None:
         self._recorded[key] = segment
         if len(self._recorded) > _MOST_RECORDED:
             self._recorded.popitem(last=False)
-        return segment.end
 
     def _made(self, at: int, values: list[Any], known: set[int], key: Any) -> Segment | None:
         """A plan from step `at` on, whose results are among the values, if there can be one."""
@@ -290,14 +313,20 @@ class Runner:
             # What steps left to those after them: plans have their temporaries in one block.
             _native.pool_trim()
         names = _chosen(self._rewrites)
+        segment.has_run = False
         segment.plan, segment.shares = rewrite_beside(segment.plan, names, self._shared)
 
-    def _capture(self, at: int, values: list[Any], known: set[int], token: int) -> Segment | None:
-        """Capture from step `at` on, computing these steps too; None if not even one can be."""
+    def _capture(
+        self, at: int, values: list[Any], known: set[int], token: int, *, dry: bool = False
+    ) -> Segment | None:
+        """Capture from step `at` on, computing these steps too; None if not even one can be.
+
+        `dry`: they are not computed, and the values are of no use afterwards.
+        """
         program = self.program
         work = values.copy()
         self._keep_known(at, work, known)
-        inputs, cloned = self._inputs(at, work, known)
+        inputs, cloned = self._needs.inputs(at, work, known)
         examples = [work[place] for place in inputs]
         end = at
         fixed: list[tuple[int, Any]] = []
@@ -317,7 +346,7 @@ class Runner:
 
         plans = itertools.chain(self._segments.values(), self._recorded.values())
         beside = next((s.plan for s in plans if s is not None), None)
-        recording = Recording(steps, examples, self._needs.weights, beside=beside)
+        recording = Recording(steps, examples, self._needs.weights, beside=beside, dry=dry)
         if end == at:
             return None
         free = tuple({p for step in program.steps[at:end] for p in step.free})
@@ -361,30 +390,6 @@ class Runner:
             if isinstance(value, Tensor) and value not in self._kept:
                 values[place] = value.clone()
                 self._kept.add([values[place]])
-
-    def _inputs(
-        self, at: int, values: list[Any], known: set[int]
-    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The tensors that a plan from here on takes, and those whose strides a copy changed.
-
-        Each is given memory of its own: what shares it now (two inputs, an input and a weight) need
-        not at the next call. None has a negative stride, which plans cannot take.
-        """
-        found: list[int] = []
-        cloned: list[int] = []
-        storages = self._needs.held | {storage(values[place]) for place in known}
-        for place in self._needs.live[at]:
-            value = values[place]
-            if not isinstance(value, Tensor) or place in known:
-                continue
-            strides = value._array.strides
-            if storage(value) in storages or min(strides, default=0) < 0:
-                values[place] = value = value.clone()
-                if value._array.strides != strides:
-                    cloned.append(place)
-            storages.add(storage(value))
-            found.append(place)
-        return tuple(found), tuple(cloned)
 
 
 def _chosen(rewrites: Any) -> tuple[str, ...]:

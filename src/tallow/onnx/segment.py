@@ -24,6 +24,11 @@ class Segment:
     shares: tuple[Any, ...] = ()  # results of weights, which other plans may have, too
     has_run: bool = False
 
+    @property
+    def temporaries(self) -> int:
+        """Bytes of what calls leave to others, each counted as if it had its own."""
+        return sum([size for role, size, *_ in self.plan.buffers if role == "temporary"])
+
 
 @dataclass(eq=False)
 class RunStats:

@@ -41,7 +41,8 @@ class Recording:
 
     Raises CaptureError where the function reads a value that depends on an input or a state, or
     where examples share memory. If it is `undoable`, `undo()` gives what was written in place the
-    values from before; an error does so, too.
+    values from before; an error does so, too. If it is `dry`, nothing that depends on an input is
+    computed: the plan is there, and its results are to come from a run of it.
     """
 
     def __init__(
@@ -53,9 +54,11 @@ class Recording:
         *,
         beside: _native.Plan | None = None,
         undoable: bool = False,
+        dry: bool = False,
         rewrites: Iterable[str] = (),
     ) -> None:
         native = _native.Capture(undoable)
+        native.dry = dry
         for name, weight in weights.items():
             native.weight(weight._array, name)
         for state in states:

@@ -99,6 +99,7 @@ def rewrite_beside(
     passes = [each for name in names if (each := REWRITES[name]).run is not None]
     if passes:
         graph = Graph(plan)
+        graph.choices = None if shared is None else shared.choices
         changes = sum([_run(each, graph) for each in passes])
         if shared is not None and graph.once:
             results = shared.place(graph)

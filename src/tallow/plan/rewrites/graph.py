@@ -143,6 +143,8 @@ class Graph:
         self._uses: Uses | None = None
         self._kernels: set[str] | None = None
         self.fixed: set[int] | None = None  # as `fixed_buffers` has found them
+        # What passes have chosen for plans of the same calls on other shapes; None: not kept.
+        self.choices: dict[Any, frozenset[int]] | None = None
 
     def uses(self) -> Uses:
         """Who reads and writes what, found once until the calls change."""

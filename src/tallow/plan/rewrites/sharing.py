@@ -38,6 +38,7 @@ class Shared:
 
     def __init__(self) -> None:
         self._results: WeakValueDictionary[Key, Result] = WeakValueDictionary()
+        self.choices: dict[Any, frozenset[int]] = {}  # as `Graph.choices`
 
     def place(self, graph: Graph) -> tuple[Result, ...]:
         """Give the kept buffers of a plan their memory; all that is not there its run fills."""

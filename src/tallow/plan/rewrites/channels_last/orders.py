@@ -7,7 +7,7 @@ less; then connected groups that save less than their copies take are left as th
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from tallow.plan.rewrites.channels_last.images import Images
 from tallow.plan.rewrites.channels_last.kinds import Kind, Role
@@ -18,11 +18,28 @@ _SWEEPS: Final = 4
 
 
 def turned_images(graph: Graph, uses: Uses, images: Images, roles: list[Role]) -> set[int]:
-    """Buffers whose images are made in channels-last order."""
+    """Buffers whose images are made in channels-last order.
+
+    Where plans of one function have the same calls, what was chosen for one of its shapes is taken
+    for the others: what an order saves, and what a copy takes, grow alike with the images.
+    """
+    key = _key(graph, images, roles) if graph.choices is not None else None
+    if graph.choices is not None and key in graph.choices:
+        return {*graph.choices[key]}
     choice = _Choice(graph, uses, images, roles)
     choice.sweep()
     choice.leave_groups()
+    if graph.choices is not None:
+        graph.choices[key] = frozenset(choice.turned)
     return choice.turned
+
+
+def _key(graph: Graph, images: Images, roles: list[Role]) -> Any:
+    """All that says which buffers may be turned."""
+    buffers = tuple([tuple([graph.buffer_of(v) for _, v in c.arrays()]) for c in graph.calls])
+    kernels = tuple([call.kernel for call in graph.calls])
+    kinds = tuple([(role.kind, role.images, role.free) for role in roles])
+    return kernels, buffers, kinds, frozenset(images.movable), tuple(graph.outputs)
 
 
 class _Choice:
