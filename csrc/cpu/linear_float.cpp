@@ -1,5 +1,7 @@
 // `linear` with float activations (`exact`): weights of any float or block dtype, by the number of
 // rows.
+#include <utility>
+
 #include "../core/blas.h"
 #include "../core/parallel.h"
 #include "linear_order.h"
@@ -64,8 +66,38 @@ bool takes_few_rows(const Linear& l) {
   return known(l) && l.m <= kDotRows && l.weight.back_stride(1) == 1 && Order(l).lanes > 1;
 }
 
+// Many rows by a weight of one row are one row by many: the same products in the same order, and
+// neither is packed.
+static bool is_one_column(const Linear& l) {
+  return l.n == 1 && l.m > kDotRows && l.x.dtype == DType::f32 && l.weight.dtype == DType::f32 &&
+         l.x.back_stride(1) == 1 && l.weight.back_stride(1) == 1 && Order(l).lanes > 1;
+}
+
+static Linear turned(const Linear& l) {
+  Linear made = l;
+  made.x = l.weight;
+  made.weight = l.x;
+  made.m = 1;
+  made.n = l.m;
+  for (View* v : {&made.out, &made.residual}) {
+    if (v == &made.residual && !l.has_residual) continue;
+    std::swap(v->shape[0], v->shape[1]);
+    std::swap(v->strides[0], v->strides[1]);
+  }
+  if (l.has_bias) {  // one number for all
+    made.bias.ndim = 1;
+    made.bias.shape[0] = l.m;
+    made.bias.strides[0] = 0;
+  }
+  return made;
+}
+
 const char* linear_float(const Linear& l) {
   if (by_blas(l)) return nullptr;
+  if (is_one_column(l)) {
+    const Linear one = turned(l);
+    return linear_few_rows({&one, 1});
+  }
   if (!known(l)) return "linear: no kernel for this weight dtype";
   if (takes_few_rows(l)) return linear_few_rows({&l, 1});
   if (takes_columns(l)) return linear_columns(l);

@@ -219,3 +219,20 @@ def test_small_products_by_the_order_of_linear(call, rng, threads, n, k):
     several = np.full((3, 12, n), 9, np.float32)
     call("matmul", several, x[:36].reshape(3, 12, k), np.broadcast_to(weight, (3, k, n)))
     np.testing.assert_array_equal(bits(several.reshape(36, n)), bits(alone[:36]))
+
+
+@pytest.mark.parametrize("k", [255, 256, 300, 1100])
+def test_rows_by_a_weight_of_one_row(call, rng, threads, k):
+    weight, bias = rng.normal(size=(1, k)).astype(np.float32), np.array([0.5], np.float32)
+    x = rng.normal(size=(130, k)).astype(np.float32)
+    check_rows(call, x, weight, bias, 0)
+    check_rows(call, x, weight, None, 0)
+    out = np.full((130, 3), 9, np.float32)[:, 1:2]
+    call("linear", out, x, weight, bias, 0)
+    wanted = x.astype(np.float64) @ weight[0].astype(np.float64) + 0.5
+    np.testing.assert_allclose(out[:, 0], wanted, rtol=1e-4, atol=1e-4)
+    residual = rng.normal(size=(1, 130)).astype(np.float32).T
+    call("linear_act", out, x, weight, bias, residual, 4, 0)
+    np.testing.assert_allclose(
+        out[:, 0], np.maximum(wanted, 0) + residual[:, 0], rtol=1e-4, atol=1e-4
+    )
