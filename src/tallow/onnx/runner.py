@@ -25,7 +25,7 @@ from tallow.onnx.program import Program, Step
 from tallow.onnx.routes import Route, Routes
 from tallow.onnx.segment import RunStats, Segment
 from tallow.plan.capturing import Recording
-from tallow.tensor import Tensor, wrap
+from tallow.tensor import Tensor
 
 _MOST_PLANS: Final = 64
 _MOST_SEEN: Final = 512
@@ -168,8 +168,10 @@ class Runner:
         read = self._read(self.program.steps[at], values, known)
         if not read:
             return at, (at, token)
+        if self._is_body:
+            return self._step_alone(at, values, known, token)
         key = (at, token, *(str(values[place].tolist()) for place in read))
-        if self._is_body or (key not in self._tokens and self._varies(token)):
+        if key not in self._tokens and self._varies(token):
             return self._step_alone(at, values, known, token)
         self._token(key)
         known.update(read)
@@ -234,14 +236,12 @@ class Runner:
     def _replay(self, segment: Segment, values: list[Any]) -> None:
         for place in segment.cloned:
             values[place] = values[place].clone()
-        found = segment.plan.call([values[place]._array for place in segment.inputs])
+        found = segment.plan.apply(values, segment.inputs)
         if not segment.has_run:
             self._first_run_of(segment)
         for place in segment.free:
             values[place] = None
-        for place, array in zip(segment.outputs, found, strict=True):
-            values[place] = wrap(array)
-        for place, value in segment.fixed:
+        for place, value in (*zip(segment.outputs, found, strict=True), *segment.fixed):
             values[place] = value
 
     def _first_run_of(self, segment: Segment) -> None:

@@ -51,12 +51,12 @@ def numbers(start: Any, limit: Any, delta: Tensor, *, stash_type: int = 1) -> Te
     first, last, step = (
         each[0] if isinstance(each, list) else each for each in (start, limit, delta.item())
     )
+    expect(step != 0, "Range", "a delta other than 0", step, ArgumentError)
+    if delta.dtype.kind == "i":
+        return arange(first, first + max(-((first - last) // step), 0) * step, step, delta.dtype)
     finite = all(math.isfinite(x) for x in (first, last, step))
     expect(finite, "Range", "finite start, limit and delta", (first, last, step), ArgumentError)
-    expect(step != 0, "Range", "a delta other than 0", step, ArgumentError)
     count = max(math.ceil((last - first) / step), 0)
-    if delta.dtype.kind == "i":
-        return arange(first, first + count * step, step, delta.dtype)
     found: Tensor = (arange(count).to("f64") * step + first).to(delta.dtype)
     return found
 
