@@ -38,7 +38,7 @@ def type_cells(table: Table) -> None:
 def simple_steps(named=None) -> Steps:
     return Steps(
         orient=Upright, reader=Reader(), look=lambda content: None, detect=detect,
-        propose=[[propose]], propose_exact=[propose],
+        propose=[[propose]], propose_exact=[[propose]],
         select=lambda content, region, proposals: proposals[0] if proposals else None,
         assign=assign, type_cells=type_cells,
     )  # fmt: skip

@@ -46,7 +46,7 @@ def steps_of(named: Named) -> Steps:
         look=look,
         detect=_detect(named),
         propose=_proposals(named),
-        propose_exact=_exact_proposals(),
+        propose_exact=_exact_groups(),
         select=named.select or select,
         assign=assign,
         type_cells=_typing(named.raw),
@@ -57,6 +57,12 @@ def _exact_proposals() -> list[Propose]:
     from tallow.documents.structures import aligned, ruled
 
     return [ruled.propose, aligned.propose]
+
+
+def _exact_groups() -> list[list[Propose]]:
+    from tallow.documents.structures import slanet
+
+    return [_exact_proposals(), [slanet.propose]]
 
 
 def _proposals(named: Named) -> list[list[Propose]]:

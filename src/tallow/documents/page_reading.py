@@ -41,7 +41,7 @@ class Steps:
     look: Callable[[PageContent], None]
     detect: Detect
     propose: Sequence[Sequence[Propose]]  # a group is asked where those before it settle nothing
-    propose_exact: Sequence[Propose]  # where words and rulings are known, as in a text layer
+    propose_exact: Sequence[Sequence[Propose]]  # the same of a text layer's known words
     select: Select
     assign: Assign
     type_cells: TypeCells
@@ -121,7 +121,7 @@ class PageReader:
         region = replace(region, box=at, turn=0)
         exact = content.source == "text layer"
         with self._step("structure"):
-            groups = [steps.propose_exact] if exact else steps.propose
+            groups = steps.propose_exact if exact else steps.propose
             proposals = _proposals(upright, region, groups)
             structure = steps.select(upright, region, proposals)
         if structure is None or (structure.columns == 1 and region.source == "alignment"):

@@ -7,10 +7,12 @@ import pytest
 from PIL import Image, ImageDraw
 
 from drawn_tables import font, phrase
-from tallow.documents.content import Fill, PageContent, Word
+from tallow.documents.content import Fill, PageContent, Ruling, Word
 from tallow.documents.detection.detect import detect, detect_with, detect_without_models
+from tallow.documents.detection.heads import with_heads
 from tallow.documents.detection.layout import decoded
 from tallow.documents.detection.named import detector
+from tallow.documents.detection.text_lines import text_lines
 from tallow.documents.geometry import intersection_over_union, union
 from tallow.documents.pictures.fills import find_fills
 from tallow.documents.pictures.rulings import find_rulings
@@ -287,3 +289,29 @@ def test_narrow_columns_of_text_are_no_table():
     for left in (40, 320, 600):
         sheet.paragraph(60, left=left, right=left + 260, lines=30)
     assert detect_without_models(sheet.content()) == []
+
+
+def rows_of_words(tops, columns=(40, 200, 320), prefix="4"):
+    return [Word(f"{prefix}{i}", (x, top, x + 40, top + 10))
+            for top in tops for i, x in enumerate(columns)]  # fmt: skip
+
+
+def test_heads_above_the_first_rule_are_of_a_text_layers_table():
+    """Rules only below rows; the line of heads is in, the caption and a paragraph are not."""
+    heads = [Word(f"Head{i}", (x, 104, x + 40, 114)) for i, x in enumerate((40, 200, 320))]
+    caption = [Word("Caption", (40, 90, 90, 100)), Word("here", (94, 90, 120, 100))]
+    words = [*caption, *heads, *rows_of_words(range(124, 224, 20))]
+    rulings = [Ruling(True, y, 30, 380) for y in range(119, 225, 20)]
+    content = PageContent(600, 800, "text layer", words, rulings)
+    (region,) = detect_without_models(content)
+    assert 100 < region.box[1] <= 104
+
+
+def test_a_title_over_columns_is_a_head_where_a_short_rule_is_under_it():
+    lines = text_lines([Word("Both", (230, 86, 270, 96)), *rows_of_words([104], prefix="Head")])
+    region = Region((30, 119, 380, 219))
+    rule = Ruling(True, 100, 200, 360)
+    assert with_heads(region, lines, [rule], []).box[1] == 86
+    assert with_heads(region, lines, [], []).box[1] == 104
+    other = Region((0, 80, 400, 100))
+    assert with_heads(region, lines, [rule], [other]).box[1] == 104

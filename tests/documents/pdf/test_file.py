@@ -174,3 +174,9 @@ def test_what_lies_on_many_areas_is_seen_as_if_each_were_looked_at():
     page = content(squares + fill(0, 40, 600, 40, (0, 1, 0)))
     covered = 150 * 10
     assert len(page.fills) == 3000 - covered + 1
+
+
+@pytest.mark.parametrize(("spacing", "same"), [(0, True), (1.5, True), (4, False)])
+def test_a_single_space_of_usual_width_keeps_words_on_a_line(spacing, same):
+    first, second = content(f"{spacing} Tw " + text(100, 700, "Energy regional")).words
+    assert (first.line == second.line) is same

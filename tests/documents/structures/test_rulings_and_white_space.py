@@ -4,7 +4,7 @@ import pytest
 
 from tallow.documents.content import Fill, PageContent, Ruling, Word
 from tallow.documents.steps import Region
-from tallow.documents.structures import aligned, ruled
+from tallow.documents.structures import aligned, lines, ruled
 
 LETTER, SPACE, HEIGHT = 5.0, 3.0, 10.0  # of the text drawn here
 
@@ -276,3 +276,26 @@ def test_cells_of_one_ruled_row_that_are_wrapped_together_stay_one_row():
     ]
     content, region = page(words, rulings)
     assert {(s.rows, s.columns) for s in ruled.propose(content, region)} == {(2, 2)}
+
+
+def test_heads_at_the_middle_of_several_columns_span_them():
+    """The label beside both rows of heads stands half way between them."""
+    words = words_at(30, 19, "Housing")
+    for left, year in ((100, "2018"), (280, "2019")):
+        words += words_at(left + 80, 10, year, "center")
+        for column, head in enumerate(("Total", "Men", "Women")):
+            words += words_at(left + 20 + 60 * column, 28, head, "center")
+    for row in range(4):
+        words += words_at(0, 50 + 18 * row, f"Place {'abcd'[row]}")
+        for column in range(6):
+            words += words_at(135 + 60 * column, 50 + 18 * row, f"{row}4{column}.5", "right")
+    made = aligned.propose(*page(words))[0]
+    assert (made.rows, made.columns, made.header_rows) == (6, 7, 2)
+    assert spans(made) == {(0, 0): (2, 1), (0, 1): (1, 3), (0, 4): (1, 3)}
+
+
+def test_words_that_a_space_joins_are_one_piece_however_wide_it_is():
+    words = [Word("Energy", (0, 0, 30, 10), line=1), Word("regional", (35, 0, 75, 10), line=1)]
+    apart = [Word("Energy", (0, 0, 30, 10), line=1), Word("regional", (35, 0, 75, 10), line=2)]
+    assert len(lines.lines_of(words, 10)[0].pieces) == 1
+    assert len(lines.lines_of(apart, 10)[0].pieces) == 2

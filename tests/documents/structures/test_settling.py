@@ -6,6 +6,7 @@ import numpy as np
 
 from documents.simple_steps import simple_steps
 from tallow.documents import PageContent, Region, Slot, Structure, Word
+from tallow.documents.content import Ruling
 from tallow.documents.inputs import InputPage
 from tallow.documents.page_reading import PageReader
 from tallow.documents.structures.settling import settled
@@ -68,3 +69,11 @@ def test_what_is_settled_asks_no_further():
         found = PageReader(steps, lambda step: None).read(InputPage(1, None, lambda: pixels))
         assert len(found.tables) == 1
         assert asked == expected
+
+
+def test_a_grid_that_a_text_layers_rulings_draw_settles_alone():
+    rulings = [Ruling(True, y, 0.0, 200.0) for y in (0.0, 30.0, 60.0)]
+    rulings += [Ruling(False, x, 0.0, 60.0) for x in (0.0, 100.0, 200.0)]
+    drawn = replace(page(), source="text layer", rulings=rulings)
+    assert settled(drawn, REGION, [grid(2, 2, "a"), grid(2, 1, "b")])
+    assert not settled(replace(drawn, source="picture"), REGION, [grid(2, 2, "a")])

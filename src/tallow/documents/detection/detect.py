@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tallow.documents.content import PageContent
 from tallow.documents.detection.aligned import aligned_regions
+from tallow.documents.detection.heads import with_heads
 from tallow.documents.detection.legible import is_legible
 from tallow.documents.detection.prose import PROSE, lines_without, running
 from tallow.documents.detection.ruled import ruled_regions
@@ -93,6 +94,8 @@ def detect_with(content: PageContent, find: FindTables) -> list[Region]:
     if content.source == "picture":
         regions = whole_picture(upright, lines, regions)
         regions = [each for each in regions if is_legible(words_within(lines, each.box))]
+    else:
+        regions = [with_heads(each, lines, upright.rulings, regions) for each in regions]
     regions = [_around_words(region, lines) for region in regions]
     if turn:
         size = upright.width, upright.height

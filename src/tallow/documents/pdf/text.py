@@ -20,7 +20,8 @@ _MOST_SLANT = 15.0  # degrees by which text may miss one of the four directions
 
 # Of the size of the text.
 _WORD_GAP = 0.15  # after a letter's advance; a space is about 0.25 wide, kerning below 0.1
-_LINE_GAP = 0.6
+_LINE_GAP = 0.45  # where no single space says that words belong together
+_SPACED_GAP = 2.0  # of the advance of the space between them: justified lines have wider ones
 _SAME_BASELINE = 0.12
 _ASCENT, _DESCENT = 0.75, 0.22  # of common Latin fonts
 _RAISED_SIZE = 0.86  # of its neighbour's, at most
@@ -57,6 +58,7 @@ class _Run:
     style: _Style
     raised: bool = False
     line: int = -1
+    space: float = 0.0  # the advance of the one space before it; 0 where there is none, or several
 
 
 def page_words(page: Any, space: PageSpace, where: str) -> list[Word]:
@@ -102,8 +104,8 @@ class _TextPage:
     def __exit__(self, *_: object) -> None:
         self.pdfium.FPDFText_ClosePage(self.raw)
 
-    def characters(self, space: PageSpace) -> Iterator[_Run | None]:
-        """Each drawn character as a run of its own; None where a space divides words."""
+    def characters(self, space: PageSpace) -> Iterator[_Run | float]:
+        """Each drawn character as a run of its own; of a space, narrower than high, its advance."""
         pdfium, raw = self.pdfium, self.raw
         left, right, bottom, top, x, y = (c_double() for _ in range(6))
         loose = pdfium.FS_RECTF()
@@ -120,7 +122,8 @@ class _TextPage:
             lead = 0
             text = spelled(code)
             if not text:
-                yield None
+                pdfium.FPDFText_GetLooseCharBox(raw, index, byref(loose))
+                yield max(0.0, min(loose.right - loose.left, loose.top - loose.bottom))
                 continue
             style = self._style(index, space)
             if not style.drawn or style.turn is None:
@@ -222,13 +225,15 @@ def _character(text: str, box: Box, whole: Box, origin: tuple[float, float], sty
     return _Run(text, start, end, at, max(_along(whole, turn)[1], end), baseline, style)
 
 
-def _runs(characters: Iterator[_Run | None]) -> list[_Run]:
+def _runs(characters: Iterator[_Run | float]) -> list[_Run]:
     """Characters joined to words; one drawn twice, as for weight, counts once."""
     runs: list[_Run] = []
     open_run: _Run | None = None
+    spaces: list[float] = []
     for each in characters:
-        if each is None:
+        if isinstance(each, float):
             open_run = None
+            spaces.append(each)
         elif open_run is not None and _drawn_again(open_run, each):
             continue
         elif open_run is not None and _goes_on(open_run, each):
@@ -236,6 +241,8 @@ def _runs(characters: Iterator[_Run | None]) -> list[_Run]:
             open_run.end = max(open_run.end, each.end)
             open_run.next = each.next
         else:
+            each.space = spaces[0] if len(spaces) == 1 else 0.0
+            spaces = []
             open_run = each
             runs.append(each)
     return runs
@@ -270,7 +277,8 @@ def _same_line(a: _Run, b: _Run) -> bool:
     size = max(a.style.size, b.style.size)
     apart = b.start - a.end
     level = abs(a.baseline - b.baseline) <= 0.6 * size
-    return a.style.turn == b.style.turn and level and -0.4 * size <= apart <= _LINE_GAP * size
+    gap = max(_LINE_GAP * size, min(_SPACED_GAP * b.space, size))
+    return a.style.turn == b.style.turn and level and -0.4 * size <= apart <= gap
 
 
 def _mark_raised(runs: list[_Run]) -> None:

@@ -16,6 +16,9 @@ from tallow.lazy_dataclasses import dataclass
 _INTERLEAVED = 0.75  # middles of lines nearer than that stand side by side in one row
 _TIGHT = 0.85  # of the distance of rows: lines nearer than that belong together
 _HALF = 1.3  # of the distance of rows: at most so far are rows that a label stands between
+_HALF_WAY = (0.33, 0.67)  # of the way from one row to the next
+_ROWS_APART = 1.3  # lines of one cell are nearer
+_CENTRED = 0.5  # that the middle of a title over columns may miss theirs by
 _LOOSE = 1.35  # of the least distance in a header: lines farther apart do not
 _NUMBER = re.compile(r"[\d.,+\-−–—%()$€£±<>≤≥~*/ ]+|-+|n\.?[ac]\.?|N/?A|ND", re.IGNORECASE)
 _YEAR = re.compile(r"(?:FY ?)?(?:1[89]|20)\d\d(?:[-–/](?:1[89]|20)?\d\d)?")
@@ -72,7 +75,7 @@ def rows_of(
     if not lines:
         return []
     body = body_start(lines, edges, rulings)
-    head = _header_rows(lines[:body], edges, rulings, height)
+    head = _header_rows(_with_half_heads(lines[:body]), edges, rulings, height)
     rest = _with_half_lines(lines[body:], edges, rulings)
     return head + _body_rows(rest, edges, rulings, height, joining)
 
@@ -142,11 +145,35 @@ def _header_rows(
         loose = step > max(_LOOSE * least, 1.2 * height)
         near = step <= _INTERLEAVED * height
         heads = _heads_several(rows[-1], line, edges, height)
+        heads |= step > _ROWS_APART * height and bool(centred_groups(rows[-1], line, edges, height))
         if apart or (not near and (loose or heads)):
             rows.append(Row([line], header=True))
         else:
             rows[-1].lines.append(line)
     return rows
+
+
+def _with_half_heads(lines: list[Line]) -> list[Line]:
+    """Lines of a header, those half way between two others put to the upper one.
+
+    So labels stand that are as high as two rows of heads, beside both.
+    """
+    kept: list[Line] = []
+    for index, line in enumerate(lines):
+        if kept and index + 1 < len(lines):
+            above, below = kept[-1], lines[index + 1]
+            share = (line.middle - above.middle) / max(below.middle - above.middle, 1e-6)
+            beside = [piece.box for each in (above, below) for piece in each.pieces]
+            free = not any(
+                min(piece.box[2], box[2]) > max(piece.box[0], box[0])
+                for piece in line.pieces
+                for box in beside
+            )
+            if free and _HALF_WAY[0] < share < _HALF_WAY[1] and len(below.pieces) > 1:
+                kept[-1] = Line([*above.pieces, *line.pieces])
+                continue
+        kept.append(line)
+    return kept
 
 
 def _is_under_rule(row: Row, line: Line, rulings: Sequence[Ruling]) -> bool:
@@ -177,6 +204,45 @@ def _heads_several(row: Row, line: Line, edges: Sequence[float], height: float) 
             if {first, first + 1} <= near:
                 return True
     return False
+
+
+def centred_groups(
+    row: Row, line: Line, edges: Sequence[float], height: float
+) -> dict[int, tuple[int, int]]:
+    """For each head of `row`, by its column, the first and last column of `line` that it is over.
+
+    Heads are fewer than what they head, and each stands at the middle of its columns; together they
+    have all of them, but for labels of the rows beside. Else there are none.
+    """
+    under = sorted((column_of(piece, edges), piece.box[0], piece.box[2]) for piece in line.pieces)
+    columns = [column for column, _, _ in under]
+    heads = [(column_of(piece, edges), (piece.box[0] + piece.box[2]) / 2) for piece in row.pieces]
+    heads = sorted(head for head in heads if head[0] in columns)
+    if not 2 <= len(heads) < len(under) or columns != [*range(columns[0], columns[-1] + 1)]:
+        return {}
+    ends = _group_ends([middle for _, middle in heads], [each[1:] for each in under], height)
+    if ends is None:
+        return {}
+    starts = [0, *ends[:-1]]
+    return {
+        column: (columns[start], columns[end - 1])
+        for (column, _), start, end in zip(heads, starts, ends, strict=True)
+    }
+
+
+def _group_ends(
+    middles: Sequence[float], extents: Sequence[tuple[float, float]], height: float, start: int = 0
+) -> list[int] | None:
+    """Where the groups under heads end, each group's middle being its head's; None: nowhere."""
+    if not middles:
+        return [] if start == len(extents) else None
+    for end in range(start + 1, len(extents) - len(middles) + 2):
+        off = abs((extents[start][0] + extents[end - 1][1]) / 2 - middles[0])
+        if off <= _CENTRED * height:
+            rest = _group_ends(middles[1:], extents, height, end)
+            if rest is not None:
+                return [end, *rest]
+    return None
 
 
 _BULLET = re.compile(r"[•·▪◦●■□–*-] ?\D.*")
@@ -216,7 +282,8 @@ def _with_half_lines(
             share = (line.middle - above.middle) / max(step, 1e-6)
             free = not filled(line, edges) & (filled(above, edges) | filled(below, edges))
             ruled = ruled_between(above, below, edges, rulings) > 0.3
-            if step <= _HALF * pitch and 0.33 < share < 0.67 and free and not ruled:
+            between = _HALF_WAY[0] < share < _HALF_WAY[1]
+            if step <= _HALF * pitch and between and free and not ruled:
                 kept[-1] = Line([*above.pieces, *line.pieces])
                 continue
         kept.append(line)

@@ -138,9 +138,8 @@ def _pieces(words: list[Word], height: float) -> list[Piece]:
         before = groups[-1][-1]
         gap = word.box[0] - max(each.box[2] for each in groups[-1])
         read = word.confidence < 1.0 or before.confidence < 1.0
-        wide = (
-            _WIDE_GAP if not read else _SAME_PIECE if word.line == before.line else _WIDE_GAP_READ
-        )
+        same = word.line == before.line and (read or word.line >= 0)
+        wide = _SAME_PIECE if same else _WIDE_GAP_READ if read else _WIDE_GAP
         if gap <= wide * height and word.text[0] not in _BULLETS:
             groups[-1].append(word)
         else:

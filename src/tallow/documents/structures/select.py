@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tallow.documents.content import PageContent, Ruling, Word
 from tallow.documents.steps import Region
 from tallow.documents.structure import Structure
+from tallow.documents.structures.aligned import SOURCE as WHITE_SPACE
 from tallow.documents.structures.evidence import (
     Evidence,
     Measured,
@@ -19,6 +20,7 @@ from tallow.documents.structures.evidence import (
 from tallow.documents.structures.fitting import fitted, rulings_in, words_in
 from tallow.documents.structures.repairing import repaired
 from tallow.documents.structures.respanning import respanned
+from tallow.documents.structures.ruled import SOURCE as RULINGS
 from tallow.documents.structures.ruled import edges_of_fills
 from tallow.lazy_dataclasses import replace
 
@@ -44,7 +46,9 @@ WEIGHTS = {
     "agreement": 1.0,
     "confidence": 0.1,
 }
-_GRID = 0.9  # of its inner borders that are ruled: a page that draws a grid
+GRID = 0.9
+"""Of a table's inner borders that are ruled: a page that draws a grid."""
+_EXACT = 0.05  # what places of words and rulings of a text layer are worth beside a picture's
 _FOLLOWED = 2.0  # the share of borders that are ruled, on such a page
 _COMPLETE = 1.0  # a grid that is drawn all around its cells, and holds its words, against others
 _WHOLE, _NONE = 0.93, 0.01  # shares that count as all, and as none, for rulings found in pixels
@@ -80,9 +84,19 @@ def rank(
     for number, measured in enumerate(placed):
         others = placed[:number] + placed[number + 1 :]
         found.append((measured, evidence_of(measured, words, boxes, rulings, others)))
-    drawn = {each.structure.source for each, evidence in found if evidence.ruled >= _GRID}
-    grid = len(drawn) > 1  # one alone may have joined what no ruling parts
-    ranked = [(score(evidence, grid), measured, evidence) for measured, evidence in found]
+    exact = content.source == "text layer"
+    drawn = {
+        each.structure.source
+        for each, evidence in found
+        if evidence.ruled >= GRID and not (exact and evidence.stacked)
+    }
+    # Of a picture one alone may have joined what no ruling parts, and missed those that do.
+    grid = len(drawn) > 1 or (exact and bool(drawn))
+    worth = dict.fromkeys((RULINGS, WHITE_SPACE), _EXACT if exact else 0.0)
+    ranked = [
+        (score(evidence, grid) + worth.get(each.structure.source, 0.0), each, evidence)
+        for each, evidence in found
+    ]
     return sorted(ranked, key=lambda each: -each[0])
 
 

@@ -8,19 +8,22 @@ from tallow.documents.content import PageContent
 from tallow.documents.steps import Region
 from tallow.documents.structure import Structure
 from tallow.documents.structures.evidence import cell_keys
-from tallow.documents.structures.select import rank
+from tallow.documents.structures.select import GRID, rank
 
 
 def settled(content: PageContent, region: Region, proposals: Sequence[Structure]) -> bool:
     """Whether what is best by evidence is what another source proposes, too, cell by cell.
 
     Two sources that come to the same words in the same cells by different ways are hardly wrong in
-    the same place, and the large models take most of a page's time.
+    the same place, and the large models take most of a page's time. So is a grid that a text
+    layer's rulings draw, for they are where they are drawn.
     """
     ranked = rank(content, region, proposals)
     if not ranked:
         return False
-    best = ranked[0][1]
+    _, best, evidence = ranked[0]
+    if content.source == "text layer" and evidence.ruled >= GRID and not evidence.stacked:
+        return True
     wanted = cell_keys(best)
     return any(
         measured.structure.source != best.structure.source and cell_keys(measured) == wanted

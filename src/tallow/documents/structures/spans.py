@@ -8,7 +8,13 @@ from statistics import median
 
 from tallow.documents.content import Ruling
 from tallow.documents.structure import Slot
-from tallow.documents.structures.grouping import Row, column_of, is_number, ruled_between
+from tallow.documents.structures.grouping import (
+    Row,
+    centred_groups,
+    column_of,
+    is_number,
+    ruled_between,
+)
 from tallow.documents.structures.lines import Piece
 from tallow.lazy_dataclasses import dataclass
 
@@ -112,6 +118,9 @@ def _spans_of_row(
     for piece in row.pieces:
         owned.setdefault(column_of(piece, edges), []).append(piece)
     found: dict[int, tuple[int, int]] = {}
+    centred: dict[int, tuple[int, int]] = {}
+    if row.header and below is not None and below.header:
+        centred = centred_groups(row, below.lines[0], edges, height)
     for column, pieces in sorted(owned.items()):
         reach = [covered_columns(piece, edges, cores, height) for piece in pieces]
         first, last = min(a for a, _ in reach), max(b for _, b in reach)
@@ -119,7 +128,9 @@ def _spans_of_row(
             first += 1
         while last > column and any(other in owned for other in range(column + 1, last + 1)):
             last -= 1
-        if row.header and below is not None and below.header:
+        if column in centred:
+            first, last = centred[column]
+        elif row.header and below is not None and below.header:
             first, last = _group(pieces, (first, last), owned, below, edges, cores, rulings, height)
         found[column] = (first, last)
     if len(owned) == 1 and not row.header:
