@@ -105,3 +105,17 @@ def test_a_wrong_name_is_told_once(picture, monkeypatch, command, capsys):
     monkeypatch.setattr(reader, "steps_of", refuse)
     assert main([command, str(picture), str(picture.parent), "--ocr", "none-such"]) == 1
     assert capsys.readouterr().err == "error: --ocr: expected a reader, got 'none-such'\n"
+
+
+def test_a_file_is_opened_once_to_write_its_pages(tmp_path, monkeypatch):
+    from tallow.cli import ocr_job
+    from tallow.documents import inputs
+
+    frames = [Image.new("RGB", (40, 20 + n), "white") for n in range(4)]
+    path, opened = tmp_path / "a.tiff", []
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    whole = inputs.open_input
+    monkeypatch.setattr(inputs, "open_input", lambda *a, **k: opened.append(a) or whole(*a, **k))
+    assert main(["ocr", str(path), "-o", str(tmp_path / "out.pdf")]) == 0
+    assert len(pypdfium2.PdfDocument(tmp_path / "out.pdf")) == 4 and len(opened) == 1
+    assert ocr_job.TextJob._opened is None

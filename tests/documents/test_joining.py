@@ -7,10 +7,13 @@ from copy import deepcopy
 
 import pytest
 
+from documents.simple_steps import simple_steps
 from tables_made import table_of
+from tallow.documents import TableReader
 from tallow.documents.content import Word
 from tallow.documents.document import Page, Table
-from tallow.documents.joining import join
+from tallow.documents.joining import Joiner, join
+from tallow.documents.turning import turned_box
 from tallow.documents.values import type_cells
 
 WIDTH, HEIGHT, ROW = 600.0, 800.0, 20.0
@@ -224,3 +227,125 @@ def test_nothing_and_one_and_empty_tables():
     table = Table(0, 0, [])
     assert join([table])[0] is table
     assert len(join([table, Table(0, 0, [], page=2)])) in (1, 2)
+
+
+def own_header_not_marked(tables, pages):
+    another_header(tables, pages)
+    tables[1].header_rows = 0
+
+
+def words_where_numbers_were(tables, pages):
+    tables[1].header_rows = 0
+    tables[1].rows, tables[1].cells = tables[1].rows - 1, tables[1].cells[4:]
+    for cell in tables[1].cells:
+        cell.row -= 1
+        cell.text = cell.text if cell.column == 0 else "see text"
+
+
+def another_caption(tables, pages):
+    words = ["Table", "2.", "Exports"]
+    tables[1].header_rows = 0
+    pages[1].words = [Word(w, (50.0 + 50 * n, 45, 95.0 + 50 * n, 55)) for n, w in enumerate(words)]
+    tables[1].rows, tables[1].cells = tables[1].rows - 1, tables[1].cells[4:]
+    for cell in tables[1].cells:
+        cell.row -= 1
+
+
+@pytest.mark.parametrize(
+    "change", [own_header_not_marked, words_where_numbers_were, another_caption]
+)
+def test_other_tables_of_as_many_columns_are_not_joined(change):
+    tables, pages = cut(rows_of(10), (5, 5))
+    change(tables, pages)
+    assert len(join(tables, pages)) == 2
+
+
+def test_a_caption_that_says_continued_or_is_repeated_is_joined():
+    for text in ("Table 2 (continued)", "Table 1. Costs"):
+        tables, pages = cut(rows_of(10), (5, 5))
+        for page, top, words in (
+            (pages[0], tables[0].box[1], "Table 1. Costs"),
+            (pages[1], 60, text),
+        ):
+            page.words = [Word(w, (50.0 + 60 * n, top - 15, 105.0 + 60 * n, top - 5))
+                          for n, w in enumerate(words.split())]  # fmt: skip
+        assert len(join(tables, pages)) == 1, text
+
+
+def test_tables_side_by_side_go_on_below_themselves():
+    rows = [rows_of(8, seed) for seed in (0, 1)]
+    left, right = ([50.0, 100.0, 160.0, 220.0, 280.0], [310.0, 360.0, 420.0, 480.0, 540.0])
+    pages, tables = [], []
+    for number in (1, 2):
+        body = slice(1, 5) if number == 1 else slice(5, 9)
+        both = [table_of([each[0], *each[body]], 1, page=number) for each in rows]
+        top = 660.0 if number == 1 else 60.0
+        both = [placed(table, top, edges=edges)
+                for table, edges in zip(both, (left, right), strict=True)]  # fmt: skip
+        pages.append(Page(number, WIDTH, HEIGHT, both))
+        tables += both
+    assert [texts(table) for table in join(tables, pages)] == rows
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_tables_on_their_side_are_joined_as_upright_ones(turn):
+    rows = rows_of(8)
+    tables, pages = cut(rows, (4, 4))
+    for table, page in zip(tables, pages, strict=True):
+        for cell in table.cells:
+            cell.box = turned_box(cell.box, turn, WIDTH, HEIGHT)
+        table.box = turned_box(table.box, turn, WIDTH, HEIGHT)
+        if turn != 180:
+            page.width, page.height = HEIGHT, WIDTH
+    assert [texts(table) for table in join(tables, pages)] == [rows]
+    assert len(join([tables[1], tables[0]])) == 2
+
+
+def test_rows_and_heads_that_say_continued_are_no_rows():
+    rows = rows_of(8)
+    tables, pages = cut(rows, (4, 4))
+    tables[1].cells[0].text = "Name (continued)"
+    last = [["(continued on next page)", "", "", ""]]
+    first = placed(table_of([*texts(tables[0]), *last], 1, page=1), 660.0)
+    assert [texts(table) for table in join([first, tables[1]], pages)] == [rows]
+
+
+def test_a_section_that_goes_on_is_said_once():
+    rows = [["Name", "Share"], ["Assets", ""], ["a", "1"], ["b", "2"], ["c", "3"]]
+    first = placed(table_of(rows[:4], 1, page=1), 700.0)
+    again = [rows[0], ["Assets (cont\u2019d)", ""], rows[4]]
+    assert [texts(t) for t in join([first, placed(table_of(again, 1, page=2), 60.0)])] == [rows]
+
+
+def test_pages_can_be_let_go_of_one_by_one():
+    rows = rows_of(12)
+    tables, pages = cut(rows, (4, 4, 4))
+    for table in tables:
+        for cell in table.cells:
+            cell.words = (Word(cell.text, cell.box),)
+    joiner = Joiner(lean=True)
+    for table, page in zip(tables, pages, strict=True):
+        joiner.add(page.number, [table], page)
+    (whole,) = joiner.tables()
+    assert texts(whole) == rows and not any(cell.words for cell in whole.cells)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_lean_document_keeps_tables_and_no_words(together, monkeypatch):
+    reader = TableReader(join=together)
+    monkeypatch.setattr(reader, "_steps", simple_steps())
+    documents = []
+    for lean in (False, True):
+        tables, pages = cut(rows_of(8), (4, 4))
+        for table, page in zip(tables, pages, strict=True):
+            page.words = [Word("foot", (50, 790, 90, 798))]
+            for cell in table.cells:
+                cell.words = (Word(cell.text, cell.box),)
+        documents.append(reader.document("a", iter(pages), lean=lean))
+    full, lean = documents
+    assert [texts(table) for table in full] == [texts(table) for table in lean]
+    assert len(full.tables) == (1 if together else 2)
+    assert full.to_json() == lean.to_json() and full.to_html() == lean.to_html()
+    assert [*lean.words()] == [] and len([*full.words()]) == 2
+    assert not any(cell.words for table in lean for cell in table.cells)
+    assert not any(page.tables for page in lean.pages)

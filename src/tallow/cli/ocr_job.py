@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tallow.cli.items import NamedItem
     from tallow.documents import Document, Page
     from tallow.documents.content import Pixels
+    from tallow.documents.inputs import Input
     from tallow.documents.ocr.outputs import TextPage
 
 
@@ -27,7 +28,9 @@ class TextJob(Job):
     command = "ocr"
     default = "txt"
     binary = ("pdf",)
+    lean = False
     password: str | None = None
+    _opened: tuple[Any, Input] | None = None
 
     def run(self, found: list[NamedItem], pages: str | None, password: str | None) -> int:
         """Read and write everything; 0.
@@ -79,6 +82,7 @@ class TextJob(Job):
                 file.commit()
             finally:
                 file.discard()
+                self._let_go()
         note(f"{target}: {len(listed)} page{'' if len(listed) == 1 else 's'}")
 
     def _text_page(self, document: Document, page: Page) -> TextPage:
@@ -90,18 +94,31 @@ class TextJob(Job):
         picture = self._picture(source, page)
         return TextPage(Path(document.name).name, page, picture, dots)
 
+    def _input(self, source: Any) -> Input:
+        """A file, opened once for all of its pages, which are written one after the other."""
+        from tallow.documents.inputs import open_input
+
+        if self._opened is None or self._opened[0] is not source:
+            self._let_go()
+            opened = open_input(source, password=self.password, dpi=self.reader.dpi)
+            self._opened = source, opened
+        return self._opened[1]
+
+    def _let_go(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened[1].close()
+
     def _picture(self, source: Any, page: Page) -> Callable[[], Pixels]:
         """The picture of a page as it was read: turned upright as `to_original` says."""
 
         def picture() -> Pixels:
             import numpy as np
 
-            from tallow.documents.inputs import open_input
             from tallow.vision.images import pillow
 
-            with open_input(source, password=self.password, dpi=self.reader.dpi) as opened:
-                given = opened.page(page.number)
-                pixels = np.ascontiguousarray(given.pixels())
+            given = self._input(source).page(page.number)
+            pixels = np.ascontiguousarray(given.pixels())
             if page.source == "text layer":
                 return pixels
             image, shrunk = pillow(), given.shrunk

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import os
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ class Job:
     command = "table"
     default = "xlsx"
     binary: tuple[str, ...] = ("xlsx", "parquet")
+    lean = True  # nothing that is written needs the words of pages
 
     def __init__(
         self,
@@ -167,7 +169,7 @@ class Job:
         documents: list[Document],
         journal: Journal | None,
     ) -> None:
-        from tallow.errors import FormatError, TallowError
+        from tallow.errors import FormatError
 
         name = "stdin" if item.id == "-" else item.id
         try:
@@ -176,25 +178,35 @@ class Job:
                     item.value, name=name, pages=pages, password=password, progress=tell,
                     skip=lambda number: journal is not None and journal.has(name, number),
                 )  # fmt: skip
-                kept: list[Page] = []
+                sound = self._sound(item, name, read, failures)
+                if journal is None:
+                    documents.append(self.reader.document(name, sound, lean=self.lean))
+                    return
                 bad: list[Page] = []
-                for page in read:
-                    page.seconds = {}
-                    if journal is None:
-                        kept.append(page)
-                    elif not page.error:
-                        self._keep(journal, name, page)
+                for page in sound:
                     if page.error:
-                        told = TallowError(f"{name}, page {page.number}: {page.error}")
-                        failures.add_page(item, told)
                         bad.append(page)
-            listed = kept if journal is None else [*journal.pages(name), *bad]
-            listed.sort(key=lambda page: page.number)
-            documents.append(self.reader.document(name, listed))
+                    else:
+                        self._keep(journal, name, page)
+            listed = heapq.merge(journal.pages(name), bad, key=lambda page: page.number)
+            documents.append(self.reader.document(name, listed, lean=self.lean))
         except _UnwrittenError:
             raise
         except (FormatError, ArgumentError) as error:
             failures.add(item, error)
+
+    @staticmethod
+    def _sound(
+        item: NamedItem, name: str, pages: Iterator[Page], failures: Failures
+    ) -> Iterator[Page]:
+        """Pages as they are read; those that could not be are told."""
+        from tallow.errors import TallowError
+
+        for page in pages:
+            page.seconds = {}
+            if page.error:
+                failures.add_page(item, TallowError(f"{name}, page {page.number}: {page.error}"))
+            yield page
 
     @staticmethod
     def _keep(journal: Journal, name: str, page: Page) -> None:

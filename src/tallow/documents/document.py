@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -229,6 +229,13 @@ class Document:
         from tallow.documents.writers.files import save
 
         return save(self, path, overwrite=overwrite)
+
+
+def forget_words(tables: Iterable[Table]) -> None:
+    """Let cells go without the words that they were made of, which take most of their memory."""
+    for table in tables:
+        for cell in table.cells:
+            cell.words = ()
 
 
 def as_dict(value: Any) -> Any:

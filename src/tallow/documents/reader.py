@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from tallow.documents.document import Document, Page
+from tallow.documents.document import Document, Page, Table, forget_words
 from tallow.documents.inputs import Input, open_input, selected
 from tallow.documents.inputs.opening import PDF_DPI, Source
 from tallow.documents.named_steps import Named, steps_of
@@ -116,14 +116,27 @@ class TableReader:
                 yield self._page(opened, number, step)
                 tell(Progress(number, done + 1, len(numbers), "done"))
 
-    def document(self, name: str, pages: Iterable[Page]) -> Document:
-        """A document of pages: tables that go on over pages joined, and typed as a whole."""
-        listed = list(pages)
-        tables = [table for page in listed for table in page.tables]
-        if self.join and len(listed) > 1:
-            from tallow.documents.joining import join
+    def document(self, name: str, pages: Iterable[Page], *, lean: bool = False) -> Document:
+        """A document of pages: tables that go on over pages joined, and typed as a whole.
 
-            tables = join(tables, listed, type_cells=lambda _: None)  # but below
+        With `lean` pages keep neither words nor tables of their own, and cells not the words that
+        they were made of, which are most of what a page takes: for long files of which only the
+        tables are wanted.
+        """
+        from tallow.documents.joining import Joiner
+
+        joiner, listed = Joiner(lean=lean), list[Page]()
+        apart = list[Table]()
+        for page in pages:
+            if self.join:
+                joiner.add(page.number, page.tables, page)
+            elif lean:
+                forget_words(page.tables)
+            apart += [] if self.join else page.tables
+            if lean:
+                page.words, page.tables = [], []
+            listed.append(page)
+        tables = joiner.tables() if self.join else apart
         for table in tables:  # anew: a joined column has more evidence, one of a journal no dates
             self.steps.type_cells(table)
         return Document(name, listed, tables)
