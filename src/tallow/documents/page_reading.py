@@ -7,10 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tallow.documents.content import PageContent
+from tallow.documents.content import Fill, PageContent
 from tallow.documents.document import Cell, Page, Table
 from tallow.documents.geometry import Box, share_inside
 from tallow.documents.inputs import InputPage
+from tallow.documents.placed_pictures import (
+    laid_back,
+    moved,
+    pictures_to_read,
+    without_known,
+)
 from tallow.documents.steps import (
     Assign,
     Detect,
@@ -27,9 +33,7 @@ from tallow.documents.turning import main_turn, turned, turned_box, turned_word
 from tallow.lazy_dataclasses import dataclass, replace
 
 if TYPE_CHECKING:
-    from tallow.documents.content import Pixels, Word
-
-_LEAST_PICTURE = 24  # points: smaller pictures in PDFs are bullets and logos, not tables
+    from tallow.documents.content import Pixels
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class PageReader:
     def __init__(self, steps: Steps, tell: Callable[[str], None]) -> None:
         self.steps, self._tell = steps, tell
         self.seconds: dict[str, float] = {}
+        self._turned: list[tuple[Box, list[Region]]] = []  # pictures, and the tables in them
 
     def read(self, source: InputPage) -> Page:
         """The page's words and tables."""
@@ -62,7 +67,7 @@ class PageReader:
             page, content = self._of_picture(source)
         page.words = content.words
         with self._step("detect"):
-            regions = self.steps.detect(content)
+            regions = self._regions(content)
         for region in regions:
             table = self._table(content, region)
             if table is not None:
@@ -70,6 +75,17 @@ class PageReader:
                 page.tables.append(table)
         page.seconds = self.seconds
         return page
+
+    def _regions(self, content: PageContent) -> list[Region]:
+        """The tables of a page, and those of pictures on it that lie otherwise than its text."""
+        regions = self.steps.detect(content)
+        if not self._turned:
+            return regions
+        boxes = [box for box, _ in self._turned]
+        regions = [each for each in regions
+                   if not any(share_inside(each.box, box) > 0.5 for box in boxes)]  # fmt: skip
+        regions += [each for _, found in self._turned for each in found]
+        return sorted(regions, key=lambda each: (each.box[1], each.box[0]))
 
     def _of_picture(self, source: InputPage) -> tuple[Page, PageContent]:
         with self._step("orient"):
@@ -88,28 +104,35 @@ class PageReader:
     def _of_text_layer(self, source: InputPage) -> tuple[Page, PageContent]:
         content = source.content
         assert content is not None
-        for box in content.pictures:
+        for box in pictures_to_read(content):
             self._read_picture_of(content, box)
         page = Page(source.number, content.width, content.height, source="text layer",
                     scale=content.scale)  # fmt: skip
         return page, content
 
     def _read_picture_of(self, content: PageContent, box: Box) -> None:
-        """Add words and rulings of a picture on the page, unless text of the layer lies on it."""
-        small = min(box[2] - box[0], box[3] - box[1]) < _LEAST_PICTURE
-        if small or any(share_inside(word.box, box) > 0.5 for word in content.words):
-            return
-        with self._step("words"):
+        """Add words, rulings and fills of a picture on the page, turned and levelled to be read."""
+        with self._step("orient"):
             pixels = content.crop(box)
-            part = picture_content(pixels)
-            part.words = self.steps.reader.read(pixels)
+            upright = self.steps.orient(pixels)
+        with self._step("words"):
+            part = picture_content(upright.pixels)
+            part.words = self.steps.reader.read(upright.pixels)
             if not part.words:
                 return
             self.steps.look(part)
         k = content.scale
         left, top = int(max(0, box[0] * k)) / k, int(max(0, box[1] * k)) / k
-        placed = moved(part, left, top, k)
-        content.words += placed.words
+        height, width = pixels.shape[:2]
+        placed = moved(laid_back(part, upright, width, height), left, top, k)
+        if upright.turn:
+            with self._step("detect"):
+                marks = [Fill(region.box, (0, 0, 0)) for region in self.steps.detect(part)]
+            found = moved(
+                laid_back(replace(part, fills=marks), upright, width, height), left, top, k
+            )
+            self._turned.append((box, [Region(each.box) for each in found.fills]))
+        content.words += without_known(placed.words, content.words)
         content.rulings += placed.rulings
         content.fills += placed.fills
 
@@ -161,37 +184,6 @@ def picture_content(pixels: Pixels) -> PageContent:
     """An upright picture as a page without words."""
     height, width = pixels.shape[:2]
     return PageContent(width, height, "picture", rendered=lambda: pixels)
-
-
-def moved(content: PageContent, left: float, top: float, scale: float) -> PageContent:
-    """Content of a part of a page in the page's units: `scale` pixels of the part are one unit."""
-
-    def box(each: Box) -> Box:
-        x0, y0, x1, y1 = (value / scale for value in each)
-        return x0 + left, y0 + top, x1 + left, y1 + top
-
-    def word(each: Word) -> Word:
-        quad = each.quad
-        if quad is not None:
-            a, b, c, d = ((x / scale + left, y / scale + top) for x, y in quad)
-            quad = (a, b, c, d)
-        return replace(each, box=box(each.box), quad=quad, size=each.size / scale)
-
-    return replace(
-        content,
-        words=[word(each) for each in content.words],
-        rulings=[
-            replace(
-                each,
-                at=each.at / scale + (top if each.horizontal else left),
-                start=each.start / scale + (left if each.horizontal else top),
-                end=each.end / scale + (left if each.horizontal else top),
-                thickness=each.thickness / scale,
-            )
-            for each in content.rulings
-        ],
-        fills=[replace(each, box=box(each.box)) for each in content.fills],
-    )
 
 
 def _turn_back(table: Table, turn: int, content: PageContent) -> None:
