@@ -180,3 +180,32 @@ def test_what_lies_on_many_areas_is_seen_as_if_each_were_looked_at():
 def test_a_single_space_of_usual_width_keeps_words_on_a_line(spacing, same):
     first, second = content(f"{spacing} Tw " + text(100, 700, "Energy regional")).words
     assert (first.line == second.line) is same
+
+
+@pytest.mark.parametrize("look", [True, False])
+def test_values_of_form_fields_are_text(look):
+    """With the look of the field, and without one, as programs that fill in forms leave it."""
+    stream_of = b"q BT /F 10 Tf 2 5 Td (filled in) Tj ET Q"
+    appearance = b"/AP << /N 8 0 R >>" if look else b""
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
+    objects = [
+        (
+            b"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [5 0 R] /DA (/F 10 Tf 0 g)"
+            b" /DR << /Font << /F 6 0 R >> >> >> >>"
+        ),
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        (
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R /Annots [5 0 R]"
+            b" /Resources << /Font << /F 6 0 R >> >> >>"
+        ),
+        b"<< /Length 41 >>\nstream\nBT /F 10 Tf 100 700 Td (Name of it) Tj ET \nendstream",
+        b"<< /Type /Annot /Subtype /Widget /FT /Tx /T (a) /V (filled in) /F 4 /P 3 0 R"
+        b" /DA (/F 10 Tf 0 g) /Rect [200 695 320 715] " + appearance + b" >>",
+        font,
+        b"null",
+        b"<< /Type /XObject /Subtype /Form /BBox [0 0 120 20] /Length %d /Resources"
+        b" << /Font << /F 6 0 R >> >> >>\nstream\n%s\nendstream" % (len(stream_of), stream_of),
+    ]
+    page = PdfFile(written(objects)).content(0)
+    assert words(page) == ["Name", "of", "it", "filled", "in"]
+    assert 200 <= page.words[3].box[0] <= 206 and 77 <= page.words[3].box[1] <= 97

@@ -8,6 +8,7 @@ import pytest
 
 from pdf_made import encrypted, line, pdf, text, written
 from tallow.documents.pdf import PdfFile
+from tallow.documents.pdf.probing import Probe, is_suspicious
 from tallow.errors import FormatError
 
 
@@ -45,6 +46,7 @@ READ_ALL = """
 import sys
 from pathlib import Path
 from tallow.documents.pdf import PdfFile
+from tallow.documents.pdf.probing import Probe, is_suspicious
 from tallow.errors import TallowError
 for name in sys.argv[1:]:
     try:
@@ -87,6 +89,7 @@ GROWTH = """
 import resource
 from pdf_made import line, pdf, text
 from tallow.documents.pdf import PdfFile
+from tallow.documents.pdf.probing import Probe, is_suspicious
 page = "".join(text(50, 9 * n, f"row {n} value") + line(50, 9 * n, 500, 9 * n) for n in range(60))
 file = PdfFile(pdf(*[page] * 1000))
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -107,3 +110,30 @@ def test_memory_stays_bounded_over_many_pages():
         env={"PYTHONPATH": ":".join(sys.path)},
     )
     assert float(done.stdout) < 8, "MiB more after 40 further pages"
+
+
+def test_drawings_in_drawings_without_end_cost_one_page():
+    """Ten forms deep, each placing the next ten times: 10 thousand million drawings."""
+    nested = {f"X{n}": f"/X{n + 1} Do " * 10 for n in range(10)}
+    data = pdf("/X0 Do", text(100, 700, "two"), forms={**nested, "X10": "0 0 9 9 re f"})
+    assert is_suspicious(data) and not is_suspicious(GOOD)
+    with PdfFile(data) as file:
+        file._probe._seconds = 2.0
+        with pytest.raises(FormatError, match="page 1: content: .* not open after 2 s"):
+            file.content(0)
+        assert [word.text for word in file.content(1).words] == ["two"]
+
+
+def test_a_parser_that_breaks_costs_one_page():
+    data = pdf(text(100, 700, "one"), text(100, 700, "two"))
+    probe = Probe(data, None)
+    try:
+        probe.check(0, "page 1")
+        probe._child.kill()
+        with pytest.raises(FormatError, match="page 2: content: .* breaks the parser"):
+            probe.check(1, "page 2")
+        probe.check(0, "page 1")  # known
+        probe._known.clear()
+        probe.check(1, "page 2")  # by another child
+    finally:
+        probe.close()

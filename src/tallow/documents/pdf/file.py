@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tallow.documents.content import PageContent
 from tallow.documents.geometry import Box, area, union
+from tallow.documents.pdf.probing import Probe, is_suspicious
 from tallow.documents.pdf.space import PageSpace, page_space
 from tallow.errors import FormatError, IndexRangeError, MissingExtraError, expect
 
@@ -28,6 +29,7 @@ _PASSWORD = 4  # FPDF_ERR_PASSWORD
 _MOST_BYTES = 1 << 30
 _MOST_PIXELS = 32_000_000  # of a rendered page: 96 MB of RGB
 _MOST_SIDE = 30_000  # pixels
+_MOST_ANNOTATIONS = 10_000  # of a page
 _RENDERED_DPI = 144.0
 _SCAN_SHARE = 0.5  # of a page, that a picture covers where the page is a scan
 _WHOLE_SHARE = 0.8  # of a page, that the picture covers on which a stamp is no text layer
@@ -55,6 +57,7 @@ class PdfFile:
         _check_head(self.name, data)
         with _lock:
             self._document = _open(self.name, data, password)
+        self._probe = Probe(data, password) if is_suspicious(data) else None
 
     def __len__(self) -> int:
         with _lock:
@@ -77,6 +80,8 @@ class PdfFile:
             document, self._document = self._document, None
             if document is not None:
                 document.close()
+                if self._probe is not None:
+                    self._probe.close()
 
     def content(self, index: int) -> PageContent:
         """What is on a page, in points of the page as it is shown: `/Rotate` and crop box honoured.
@@ -140,6 +145,8 @@ class PdfFile:
             wanted = f"the index of a page, from 0 to {count - 1}"
             expect(0 <= index < count, self.name, wanted, index, IndexRangeError)
             where = f"{self.name}: page {index + 1}"
+            if self._probe is not None:
+                self._probe.check(index, where)
             page = _load_page(document, index, where)
             try:
                 yield page, page_space(page.raw, where), where
@@ -183,7 +190,9 @@ def _open(name: str, data: bytes, password: str | None) -> Any:
             f"{name}: PDFs are read with pypdfium2: pip install 'tallow[vision]'"
         ) from None
     try:
-        return pypdfium2.PdfDocument(data, password)
+        document = pypdfium2.PdfDocument(data, password)
+        document.init_forms()  # which draws fields that have a value and no look
+        return document
     except pypdfium2.PdfiumError as error:
         if error.err_code == _PASSWORD:
             got = "a wrong one" if password else "none"
@@ -195,10 +204,18 @@ def _open(name: str, data: bytes, password: str | None) -> Any:
 
 
 def _load_page(document: Any, index: int, where: str) -> Any:
+    """A page, with what its fields and notes show as part of what is drawn on it."""
     import pypdfium2
+    import pypdfium2.raw as pdfium
 
     try:
-        return document[index]
+        page = document[index]
+        if 0 < pdfium.FPDFPage_GetAnnotCount(page.raw) <= _MOST_ANNOTATIONS:
+            done = pdfium.FPDFPage_Flatten(page.raw, pdfium.FLAT_NORMALDISPLAY)
+            if done == pdfium.FLATTEN_SUCCESS:
+                page.close()  # what is drawn is known of a page that is opened anew
+                page = document[index]
+        return page
     except pypdfium2.PdfiumError as error:
         raise FormatError(where, "structure", "a page", f"a damaged one ({error})") from None
 
