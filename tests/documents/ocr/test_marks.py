@@ -82,3 +82,19 @@ def test_the_chinese_one_is_no_dash_beside_two():
     assert marks.with_marks([*words, bar], page_ink(pixels))[-1].text == "\u2014"
     two = Word("\u4e8c", (220, 80, 238, 94), line=9)
     assert marks.with_marks([*words, two, bar], page_ink(pixels))[-1].text == "\u4e00"
+
+
+def test_marks_are_what_others_that_look_so_were_read_as():
+    page = Image.new("RGB", (300, 120), "white")
+    draw = ImageDraw.Draw(page)
+    for x in (20, 120, 220):  # stars of two strokes; then a cross that is none of them
+        draw.line((x, 40, x + 6, 46), "black", 1)
+        draw.line((x, 46, x + 6, 40), "black", 1)
+    draw.rectangle((60, 40, 66, 46), outline="black")
+    draw.rectangle((20, 70, 30, 84), fill="black")
+    ink = page_ink(np.asarray(page))
+    unknown = [marks.Mark((x, 40.0, x + 7.0, 47.0)) for x in (60.0, 120.0, 220.0)]
+    words = [Word("*", (20, 40, 27, 47), line=0)]
+    found = marks.like_others(unknown, words, ink)
+    assert [mark.text for mark in found] == ["", "*", "*"]
+    assert marks.like_others(unknown, [], ink) == unknown

@@ -55,6 +55,18 @@ def test_a_tick_is_one_whatever_it_was_read_as():
     assert rereading.reread(NOBODY, tick, ("V", 0.8), character_height=14) == ("\u2713", 0.9)
 
 
+def dots(*places, y=20):
+    return lambda draw: [draw.rectangle((x, y, x + 1, y + 1), fill="black") for x in places]
+
+
+def test_three_dots_are_an_ellipsis():
+    found = rereading.reread(NOBODY, cell(dots(40, 44, 48)), ("", 0.0), character_height=12)
+    assert found[0] == "..."
+    for places in ((40, 44), (40, 44, 60), (40, 44, 48, 52)):
+        found = rereading.reread(NOBODY, cell(dots(*places)), ("", 0.0), character_height=12)
+        assert found[0] == ""
+
+
 @pytest.mark.parametrize("first", [("", 0.0), ("12", 0.9)])
 def test_a_cell_without_ink(first):
     expected = first if first[0] else ("", 1.0)

@@ -47,3 +47,14 @@ def test_letters_and_digits_are_no_marks(size):
     for letter in "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghkmnopqrstuvwxyz0123456789/?!%&$#@()[]":
         mask = inked(lambda draw, text=letter: draw.text((4, 2), text, 255, font=font), size)
         assert shapes.mark_of(mask, 1.0, letter) == "", letter
+
+
+def test_ticks_of_six_rows_are_told():
+    light = np.array([[c == "#" for c in row] for row in
+                      ("....#", "...##", "..##.", "#.#..", "##...", "##...")])  # fmt: skip
+    # fmt: off
+    heavy = np.array([[c == "#" for c in row] for row in
+                      (".....##", "....##.", "...##..", "#####..", "####...", ".##....")])
+    # fmt: on
+    assert shapes.mark_of(light, 0.75, "1") == shapes.TICK
+    assert shapes.mark_of(heavy, 0.75, "1") == shapes.HEAVY_TICK

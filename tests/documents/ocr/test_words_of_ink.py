@@ -116,3 +116,9 @@ def test_quotes_are_closed_as_they_were_opened():
 )  # fmt: skip
 def test_signs_that_stand_for_several(text, made):
     assert spelled(text) == made
+
+
+@pytest.mark.parametrize("number", ["4,610", "12.5", "7", "44", "0.04", "318%"])
+def test_a_minus_that_was_not_read_is_seen(number):
+    assert words([("-" + number, 1.0, 0.0)], letters=number)[0][0] == "-" + number
+    assert words([(number, 1.0, 0.0)])[0][0] == number

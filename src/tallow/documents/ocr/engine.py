@@ -112,6 +112,7 @@ class OCR:
             found.append(Line(text, reading.confidence, quad, turn, words))
         # In lines that nothing was read of there are lone marks, too.
         missed = marks.missed(ink, [line.quad for line in found])
+        missed = marks.like_others(missed, [word for line in found for word in line.words], ink)
         return _with_marks(found, [mark for mark in missed if mark.bar or mark.text], ink)
 
     def _areas(self, pixels: Pixels, ink: PageInk) -> list[LineArea]:

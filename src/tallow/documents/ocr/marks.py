@@ -28,6 +28,8 @@ LONGEST_HYPHEN = 0.56
 SHORTEST_EM = 1.15
 _MOST_MARKS = 2000  # that no line holds: more are the texture of a picture
 MARK_CONFIDENCE = 0.9
+_MOST_COMPARED, _MOST_ALIKE = 200, 8  # marks, and pictures of each character they may be
+_SAME = 0.72  # of the pixels of two marks that both have
 _SMALL_PRINT = 8.0  # pixels of a digit's height: an en dash has five, a hyphen three
 _ALIKE = 0.7  # of the ranges of a page that have the dash which the others are given
 _RANGE = re.compile(f"[(\\[]?\\d[\\d.,]*[{HYPHEN}{EN_DASH}]\\d[\\d.,]*[)\\],;]*")
@@ -75,6 +77,47 @@ def missed(ink: PageInk, quads: Sequence[Quad]) -> list[Mark]:
             shape = shape_of(ink, int(numbers[group[0]]), usual) if len(group) == 1 else ""
             found.append(Mark(box, bar, "" if bar else shape))
     return [mark for mark in found if not _repeated(mark, found, usual)]
+
+
+def like_others(found: Sequence[Mark], words: Sequence[Word], ink: PageInk) -> list[Mark]:
+    """Marks with the text of a word of one character that looks as they do.
+
+    Of the stars of a column some are too small to be read alone.
+    """
+    unknown = [mark for mark in found if not mark.bar and not mark.text]
+    if not unknown or len(unknown) > _MOST_COMPARED:
+        return [*found]
+    known: dict[str, list[Any]] = {}
+    for word in words:
+        if len(word.text) != 1 or word.text.isalnum():
+            continue
+        pieces = ink.within(word.box)
+        if len(pieces) == 1 and len(known.setdefault(word.text, [])) < _MOST_ALIKE:
+            known[word.text].append(ink.picture(int(pieces[0])))
+    made = []
+    for mark in found:
+        text, pieces = "", ink.within(mark.box)
+        if mark in unknown and len(pieces) == 1:
+            picture = ink.picture(int(pieces[0]))
+            text = next((text for text, others in known.items()
+                         if any(_alike(picture, other) for other in others)), "")  # fmt: skip
+        made.append(replace(mark, text=text) if text else mark)
+    return made
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two pictures of marks are the same but for a row or a column at an edge."""
+    (h, w), (height, width) = a.shape, b.shape
+    if max(abs(h - height), abs(w - width)) > 1:
+        return False
+    rows, columns = min(h, height), min(w, width)
+    for top in range(max(h, height) - rows + 1):
+        for left in range(max(w, width) - columns + 1):
+            one = a[top * (h > rows) :, left * (w > columns) :][:rows, :columns]
+            other = b[top * (height > rows) :, left * (width > columns) :][:rows, :columns]
+            if (one & other).sum() >= _SAME * (one | other).sum():
+                return True
+    return False
 
 
 def shape_of(ink: PageInk, number: int, unit: float, read: str = "") -> str:

@@ -25,6 +25,8 @@ RAISED: Final = str.maketrans(_PLAIN[:-1], _SUPERSCRIPTS[:-1])
 _RAISES: Final = 0.36
 _SMALL: Final = 0.8
 _WIDEST_RAISED: Final = 0.55
+_THICKEST_BAR: Final = 0.3
+_SHORTEST_BAR, _SHORTEST_APART = 0.3, 0.22
 _BEHIND: Final = frozenset("),.;:/%]*")
 _WIDEST_ZERO, _NARROWEST_O = 0.78, 0.88
 
@@ -104,6 +106,35 @@ def _is_raised(char: str, box: Box, glyphs: Glyphs) -> bool:
     if char in "+-\u2212":
         return (bottom + top) / 2 >= 0.68 and bottom >= 0.45
     return top >= 1.15 if char == "*" else bottom >= 0.12 and top >= 0.9
+
+
+def has_bar(mask: Mask, start: float, end: float, boxes: Sequence[Box]) -> bool:
+    """Whether a word's ink begins with a minus, which may touch the digit behind it.
+
+    The columns of a bar hold ink half-way up alone; a digit's first ones do for a tenth of its
+    height at most.
+    """
+    import numpy as np
+
+    high = sorted(box[3] - box[1] for box in boxes)
+    if not high or high[-1] < 6:
+        return False
+    tall_ones = [box for box in boxes if box[3] - box[1] >= 0.75 * high[-1]]
+    base = sorted(box[3] for box in tall_ones)[len(tall_ones) // 2]
+    tall = sorted(box[3] - box[1] for box in tall_ones)[len(tall_ones) // 2]
+    part = mask[:, max(0, int(start)) : int(end)]
+    inked = np.flatnonzero(part.any(0))
+    run, apart = 0, False
+    for column in range(int(inked[0]) if len(inked) else part.shape[1], part.shape[1]):
+        rows = np.flatnonzero(part[:, column])
+        apart = not len(rows)
+        if apart or rows[-1] - rows[0] + 1 > _THICKEST_BAR * tall:
+            break
+        middle = base - (rows[0] + rows[-1] + 1) / 2
+        if not 0.2 * tall <= middle <= 0.6 * tall:
+            break
+        run += 1
+    return (_SHORTEST_APART if apart else _SHORTEST_BAR) * tall <= run <= 1.2 * tall
 
 
 def refined(text: str, glyphs: Glyphs | None) -> str:

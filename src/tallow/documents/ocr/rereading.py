@@ -116,7 +116,9 @@ def lines_of_ink(ink: PageInk) -> list[Box]:
 
 
 def _lone_mark(ink: PageInk, lines: Sequence[Box], read: str) -> str:
-    """The dash, tick, cross or bullet that is all of a cell's ink; "" of all else."""
+    """The dash, tick, cross, bullet or ellipsis that is all of a cell's ink; "" of all else."""
+    if not read and _is_ellipsis(ink):
+        return "..."
     if ink.pieces.count != 1 or len(lines) != 1 or not ink.height:
         return ""
     width, height = (float(each[0]) for each in ink.sizes())
@@ -124,6 +126,21 @@ def _lone_mark(ink: PageInk, lines: Sequence[Box], read: str) -> str:
         kept = read == "\u4e00" and width > marks.LONGEST_HYPHEN * ink.height
         return read if kept else marks.lone_dash(width / ink.height)
     return shapes.mark_of(ink.picture(0), height / ink.height, read) if len(read) <= 2 else ""
+
+
+def _is_ellipsis(ink: PageInk) -> bool:
+    """Whether ink is three dots of one size side by side, at one distance."""
+    import numpy as np
+
+    if ink.pieces.count != 3 or not ink.height:
+        return False
+    width, height = ink.sizes()
+    left, _, _, bottom = ink.pieces.boxes[np.argsort(ink.pieces.boxes[:, 0])].T
+    small = max(width.max(), height.max()) <= 0.35 * ink.height
+    even = np.ptp(width) <= 1 and np.ptp(height) <= 1 and np.ptp(bottom) <= 1
+    steps = np.diff(left)
+    near = steps.min() > 0 and steps.max() <= 0.9 * ink.height and np.ptp(steps) <= 1
+    return bool(small and even and near)
 
 
 def _cut(pixels: Pixels, line: Box, margin: float) -> Pixels:

@@ -1,6 +1,6 @@
 """What single marks are by their shape: ticks, crosses and bullets, which are read as letters.
 
-Measured on the glyphs of fonts that have them (DejaVu, Noto CJK, TeX Gyre), from 9 pixels up: of a
+Measured on the glyphs of fonts that have them (DejaVu, Noto CJK, TeX Gyre), from 6 pixels up: of a
 tick the ink begins at the left half-way down and ends at the upper right, with none in the upper
 left and the lower right; letters of like shape (V, y, J) have ink in one of the two.
 """
@@ -21,6 +21,9 @@ CROSS, HEAVY_CROSS = "\u2717", "\u2718"
 BULLET, DISC, SQUARE = "\u2022", "\u25cf", "\u25a0"
 TICKS = frozenset((TICK, HEAVY_TICK))
 READ_AS_CROSSES = frozenset(("x", "X", "\u00d7", "\u2715", "\u2716", CROSS, HEAVY_CROSS))
+
+
+_LEAST_ROWS = 6  # of a tick that is told: those of print that is 11 pixels high
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def mark_of(mask: Mask, height: float, read: str = "") -> str:
     if min(mask.shape) < 3:
         return ""
     found = outline(mask)
-    if height >= 0.6 and mask.shape[0] >= 7:
+    if height >= 0.6 and mask.shape[0] >= _LEAST_ROWS:
         leaning = mask.shape[0] >= 12 and _cross(found)  # of less, an X looks so by chance
         return _tick(found, read) or leaning or _solid(found, height)
     return _solid(found, height)

@@ -17,7 +17,7 @@ from tallow.documents.ocr.crops import turned
 from tallow.documents.ocr.forms import spelled, with_forms
 from tallow.documents.ocr.glyphs import Glyphs, aligned, columns_of_ink, glyphs_of, tall_of
 from tallow.documents.ocr.recognition import Reading
-from tallow.documents.ocr.refining import FLAT, raised_part, refined
+from tallow.documents.ocr.refining import FLAT, has_bar, raised_part, refined
 from tallow.lazy_dataclasses import dataclass, replace
 
 if TYPE_CHECKING:
@@ -211,8 +211,14 @@ def parts_of(words: Sequence[Piece], mask: Mask, line: Pixels) -> list[Piece]:
             closer = columns_of_ink(ink(line, 0.65)) if closer is None else closer
             part = _boxes_in(word, closer)
             glyphs = glyphs_of(word.text, part, tall)
+        if _PLAIN_NUMBER.fullmatch(word.text) and has_bar(mask, word.start, word.end, part):
+            word, glyphs = replace(word, text=HYPHEN + word.text), None
         made += _divided(word, glyphs, part, faint)
     return made
+
+
+_PLAIN_NUMBER = re.compile(r"\d[\d.,]*%?")
+HYPHEN = "-"
 
 
 def _worth_it(text: str) -> bool:
