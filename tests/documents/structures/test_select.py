@@ -143,6 +143,7 @@ def test_a_letter_where_rulings_cross_is_no_word_and_one_in_a_cell_is():
         Word("T", (95, 28, 105, 42), 0.6),
         Word("T", (103, 32, 111, 44), 0.9),
         Word("1", (-4, 40, 1, 52), 0.5),
+        Word("-", (99, 60, 101, 70), 0.9),  # a dot of the upright line
     ]
     content = PageContent(400, 180, "picture", words, rulings)
     assert [word.box[0] for word in words_in(content, (-5, 0, 400, 180))] == [103]

@@ -310,7 +310,9 @@ def _even(axis: _Axis, across: Any, rows: tuple[int, int], contrast: float, dark
     even = np.mean(np.abs(line - np.median(line)) <= tolerance)
     if steady >= 0.9:  # between fills: their colours, and what it shares with them, change seldom
         even = max(even, np.mean(np.abs(np.diff(line)) <= tolerance))
-        if len(line) >= 5 * axis.shortest:  # of dots that run into each other, on plain paper
+        plain = min(np.mean(np.abs(side - np.median(side)) <= tolerance) for side in sides)
+        thin = last - first < max(2, axis.em * THICKEST / 2)  # else small letters in a row
+        if thin and plain >= 0.95 and len(line) >= 5 * axis.shortest:  # dots that run together
             even = max(even, min(np.mean(side - line >= axis.threshold) for side in sides) - 0.05)
     elif dark != axis.text_dark:  # a gap between lines of text
         return False

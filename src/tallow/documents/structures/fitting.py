@@ -22,6 +22,7 @@ _STEPS = 48  # places that are tried between the middles of two neighbouring row
 
 _DASHES, _BARS = "-‐‑‒–—−_=~. ", "|¦ "
 _INSIDE = 0.15  # of a letter's box, that a ruling must be inside of it to be what was read
+_NARROW = 0.7  # of its height: a box that holds one thin letter, or dots of a line
 _RULED = 3.0  # what a ruling over the whole table is worth, in words that an edge cuts
 
 
@@ -72,8 +73,10 @@ def words_in(content: PageContent, box: Box) -> list[Word]:
 def _drawn(word: Word, rulings: Sequence[Ruling]) -> bool:
     """Whether a word of dashes or bars is a part of a ruling that goes on beyond it."""
     across = not word.text.strip(_DASHES)
+    if _is_of_ruling(word, rulings):
+        return True
     if not across and word.text.strip(_BARS):
-        return _is_junction(word, rulings)
+        return False
     start, end = (word.box[0], word.box[2]) if across else (word.box[1], word.box[3])
     low, high = (word.box[1], word.box[3]) if across else (word.box[0], word.box[2])
     return any(
@@ -85,9 +88,13 @@ def _drawn(word: Word, rulings: Sequence[Ruling]) -> bool:
     )
 
 
-def _is_junction(word: Word, rulings: Sequence[Ruling]) -> bool:
-    """Whether one or two letters of a reader are where rulings meet: they are read as a T or 7."""
-    if len(word.text.strip()) > 2 or word.confidence >= 1.0:
+def _is_of_ruling(word: Word, rulings: Sequence[Ruling]) -> bool:
+    """Whether what a reader saw is a piece of an upright ruling, or where one meets another.
+
+    Nothing else stands in a narrow box that one runs through; one or two letters in a wider box
+    with a level one, too, are a T, F or 7 that only the rulings make.
+    """
+    if word.confidence >= 1.0:
         return False
     left, top, right, bottom = (max(value, 0.0) for value in word.box)  # as far as it is seen
     width, height = right - left, bottom - top
@@ -98,7 +105,9 @@ def _is_junction(word: Word, rulings: Sequence[Ruling]) -> bool:
         and overlap((each.start, each.end), (top, bottom)) > 0.7 * height
         for each in rulings
     )
-    return upright and any(
+    if not upright or width <= _NARROW * height:
+        return upright
+    return len(word.text.strip()) <= 2 and any(
         each.horizontal
         and top - _INSIDE * height <= each.at <= bottom + _INSIDE * height
         and each.end - each.start > 2 * width
