@@ -19,13 +19,15 @@ constexpr int64_t kBlock = 48;
 constexpr int64_t kMostDepth = 384;
 // Weights of a whole that does not stay in the second cache are asked for before they are needed.
 constexpr int64_t kNear = int64_t{1} << 18;
+// And pixels of an image of more than so many elements, which comes from memory.
+constexpr int64_t kFarImage = int64_t{1} << 21;
 struct ConvLast {
   View out, x;
   Axis high, wide;
   const float *weight, *bias, *residual;
   int64_t channels, out_channels, depth, parts;
   LineFn act;
-  bool clamped;
+  bool clamped, streams;  // streams: pixels follow each other in x, which does not stay near
   float most;
 
   int64_t pixels() const { return out.shape[0] * high.out * wide.out; }
@@ -150,7 +152,12 @@ void sum_group(const ConvLast& v, const Strip& s, const Part& part, int64_t begi
   const bool fetch = panel * v.groups() > kNear && group + 1 < s.groups_end;
   const float* next = weight + panel;
   const int64_t lines = part.depth * pixels / (end - begin);
+  // Of the pixels that come next, each group asks for its share.
+  const int64_t share = v.streams ? pixels * v.channels / (s.groups_end - s.groups_begin) : 0;
+  const int64_t ahead = v.streams ? (end - begin) * v.channels : 0;
   for (int64_t i = begin; i < end; i += pixels) {
+    const float* coming = s.from[i] + ahead + (group - s.groups_begin) * share;
+    for (int64_t k = 0; k < share; k += 16) __builtin_prefetch(coming + k, 0, 2);
     for (int64_t k = 0; fetch && k < lines; ++k, next += kPacked) __builtin_prefetch(next, 0, 2);
     const int64_t *at = i < s.whole ? part.at : part.in_patch, count = min64(pixels, end - i);
     if (count == pixels && channels >= eights * kEight)
@@ -290,6 +297,10 @@ const char* check_operands(const View* const* given, int64_t out_channels) {
   return nullptr;
 }
 
+bool same_images(const View& x, const View& out) {
+  return x.shape[2] == out.shape[2] && x.shape[3] == out.shape[3];
+}
+
 const char* conv_last(const Arg* args, int) {
   const View* given[5];
   for (int i = 0; i < 5; ++i) given[i] = args[i].kind == Arg::array ? args[i].a : nullptr;
@@ -315,6 +326,8 @@ const char* conv_last(const Arg* args, int) {
   v.residual = given[4] ? given[4]->ptr<const float>() : nullptr;
   v.depth = given[2]->shape[1];
   v.parts = max64(1, ceil_div(v.depth, kMostDepth));
+  v.streams = v.depth == v.channels && v.parts == 1 && is_channels_last(x) && same_images(x, out) &&
+              x.size() > kFarImage;
   return run(v, given[3]);
 }
 

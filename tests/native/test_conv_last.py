@@ -73,6 +73,7 @@ CASES = {
     "an offset into the image": Form((1, 4, 9, 9), 5, offset=(2, 3), out=(6, 8)),
     "past its end": Form((1, 4, 6, 6), 5, stride=(2, 2), offset=(0, 0), out=(5, 4)),
     "many strips": Form((1, 8, 60, 70), 16),
+    "an image that comes from memory": Form((1, 192, 110, 100), 20, (1, 1), offset=(0, 0)),
     "images in a strip": Form((9, 8, 4, 5), 16),
     "no image": Form((0, 8, 4, 5), 16),
     "no channel": Form((2, 0, 4, 5), 16),
