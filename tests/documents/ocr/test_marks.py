@@ -98,3 +98,9 @@ def test_marks_are_what_others_that_look_so_were_read_as():
     found = marks.like_others(unknown, words, ink)
     assert [mark.text for mark in found] == ["", "*", "*"]
     assert marks.like_others(unknown, [], ink) == unknown
+
+
+def test_a_minus_of_a_narrow_font_is_none_of_hyphens():
+    assert marks.dash(6.0, 11.0, "-9.0", 0) == marks.MINUS
+    assert marks.dash(4.0, 11.0, "\u2212914", 0) == marks.HYPHEN
+    assert marks.dash(6.0, 11.0, "a-b", 1) == "-"

@@ -25,6 +25,7 @@ HYPHEN, EN_DASH, EM_DASH, MINUS = "-", "\u2013", "\u2014", "\u2212"
 DASHES = frozenset((HYPHEN, EN_DASH, EM_DASH, MINUS, "\u2010", "\u2011", "\u2012", "\u2015"))
 
 LONGEST_HYPHEN = 0.56
+SHORTEST_MINUS = 0.5  # a hyphen before a number is two fifths as wide, a minus in narrow fonts so
 SHORTEST_EM = 1.15
 _MOST_MARKS = 2000  # that no line holds: more are the texture of a picture
 MARK_CONFIDENCE = 0.9
@@ -244,6 +245,8 @@ def _with_marks(
 ) -> Word:
     left, top, right, bottom = word.box
     pieces = ink.within((left - 1, top - 1, right + 1, bottom + 1))
+    middle = ink.middles()[1]
+    inner = (top + 0.2 * (bottom - top), bottom - 0.25 * (bottom - top))  # commas are below it
     flat = [int(number) for number in pieces if bars[number]]
     alone = not any(other.line == word.line and other is not word for other in words)
     if alone and len(pieces) == 1 and right - left < widths[pieces[0]] + 0.6 * ink.height:
@@ -253,6 +256,7 @@ def _with_marks(
         sure = MARK_CONFIDENCE
         return replace(word, text=shape, confidence=sure, turn=0) if shape else word
     places = [i for i, character in enumerate(word.text) if character in DASHES]
+    flat = [number for number in flat if inner[0] <= middle[number] <= inner[1]]
     if not places or len(places) != len(flat):
         return word
     text, unit = list(word.text), _own_height(pieces, bars, ink, unit)
@@ -298,6 +302,10 @@ def dash(width: float, unit: float, text: str, place: int) -> str:
 
     Where half a pixel more or less would make another of it, what was read stays.
     """
+    before, after = text[:place], text[place + 1 :]
+    signed = (not before or before[-1] in "([<>=~") and after[:1] in {*"0123456789.,$€£¥"}
+    if signed and after[:1] and width <= SHORTEST_EM * unit:
+        return MINUS if width >= SHORTEST_MINUS * unit else HYPHEN
     blurred = 1.0 if unit < _SMALL_PRINT else 0.5  # a pixel at an end may be too pale to see
     if width + blurred < LONGEST_HYPHEN * unit:
         return HYPHEN
@@ -305,9 +313,7 @@ def dash(width: float, unit: float, text: str, place: int) -> str:
         return text[place]
     if width > SHORTEST_EM * unit:
         return EM_DASH
-    before, after = text[:place], text[place + 1 :]
-    signed = (not before or before[-1] in "([<>=~") and after[:1] in {*"0123456789.,$€£¥"}
-    return MINUS if signed and after[:1] else EN_DASH
+    return EN_DASH
 
 
 def rows_beside(box: Box, words: Sequence[Word], usual: float) -> tuple[float, float]:
