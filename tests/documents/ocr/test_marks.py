@@ -81,7 +81,11 @@ def test_the_chinese_one_is_no_dash_beside_two():
     bar = Word("\u4e00", (220, 26, 238, 28), line=8)
     assert marks.with_marks([*words, bar], page_ink(pixels))[-1].text == "\u2014"
     two = Word("\u4e8c", (220, 80, 238, 94), line=9)
-    assert marks.with_marks([*words, two, bar], page_ink(pixels))[-1].text == "\u4e00"
+    sum_of = Word("\u5408\u8ba1", (20, 80, 60, 94), line=10)
+    found = marks.with_marks([*words, sum_of, two, bar], page_ink(pixels))
+    assert found[-1].text == "\u4e00"
+    touching = Word("\u4e00", (220, 80, 238, 94), line=9)  # its ink is not a bar's alone
+    assert marks.with_marks([*words, touching], page_ink(pixels))[-1].text == "\u2014"
 
 
 def test_marks_are_what_others_that_look_so_were_read_as():

@@ -5,7 +5,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from tallow.documents.ocr.forms import spelled, with_forms
+from tallow.documents.ocr.glyphs import columns_of_ink
 from tallow.documents.ocr.recognition import Reading
+from tallow.documents.ocr.refining import has_bar
 from tallow.documents.ocr.words import words_of_line
 
 SIZE = 34
@@ -122,3 +124,16 @@ def test_signs_that_stand_for_several(text, made):
 def test_a_minus_that_was_not_read_is_seen(number):
     assert words([("-" + number, 1.0, 0.0)], letters=number)[0][0] == "-" + number
     assert words([(number, 1.0, 0.0)])[0][0] == number
+
+
+def test_a_four_whose_rising_stroke_is_pale_has_no_minus():
+    """Rows of a 4 in small print, of which the stroke from its bar upwards cannot be seen."""
+    mask = np.zeros((48, 60), bool)
+    mask[10:40, 14:19] = True  # the stem
+    mask[28:34, 2:24] = True  # the bar
+    mask[8:40, 32:50] = True  # another digit
+    boxes = columns_of_ink(mask)
+    assert not has_bar(mask, 0, 60, boxes)
+    mask[28:34, 0:24] = False
+    mask[28:34, 0:9] = True  # a minus apart
+    assert has_bar(mask, 0, 60, columns_of_ink(mask))

@@ -33,6 +33,7 @@ _MOST_COMPARED, _MOST_ALIKE = 200, 8  # marks, and pictures of each character th
 _SAME = 0.72  # of the pixels of two marks that both have
 _SMALL_PRINT = 8.0  # pixels of a digit's height: an en dash has five, a hyphen three
 _ALIKE = 0.7  # of the ranges of a page that have the dash which the others are given
+_IDEOGRAPHS = re.compile("[\u3040-\u30ff\u3400-\u4dff\u4e01-\u4e08\u4e0a-\u4e8b\u4e8d-\u9fff]")
 _RANGE = re.compile(f"[(\\[]?\\d[\\d.,]*[{HYPHEN}{EN_DASH}]\\d[\\d.,]*[)\\],;]*")
 
 
@@ -210,6 +211,13 @@ def with_marks(words: Sequence[Word], ink: PageInk) -> list[Word]:
         else _with_marks(word, words, ink, bars, width, unit)
         for word in words
     ]
+    if not _is_east_asian(found):
+        found = [
+            replace(word, text=lone_dash((word.box[2] - word.box[0]) / unit))
+            if word.text == "\u4e00"
+            else word
+            for word in found
+        ]
     found = _with_like_ranges(found, unit)
     if any(word.text in shapes.TICKS for word in found):  # beside ticks stand crosses, not letters
         count = Counter(word.line for word in found)
@@ -220,6 +228,11 @@ def with_marks(words: Sequence[Word], ink: PageInk) -> list[Word]:
             for word in found
         ]
     return found
+
+
+def _is_east_asian(words: Sequence[Word]) -> bool:
+    """Whether words have ideographs other than those that dashes are taken for."""
+    return any(_IDEOGRAPHS.search(word.text) for word in words)
 
 
 def _with_like_ranges(words: list[Word], unit: float) -> list[Word]:
@@ -282,6 +295,7 @@ def lone(word: Word, box: Box, ratio: Any, words: Sequence[Word], ink: PageInk) 
     The Chinese one is as wide as a dash: it is one where two or three stand alone as well.
     """
     counted = any(other.text in ("\u4e8c", "\u4e09") for other in words)  # two, three
+    counted = counted and _is_east_asian(words)
     chinese = counted and ratio > LONGEST_HYPHEN and word.text not in ("\u2013", "\u2014")
     text = "\u4e00" if chinese else lone_dash(float(ratio))
     top, bottom = rows_beside(box, words, ink.height)

@@ -26,6 +26,7 @@ _RAISES: Final = 0.36
 _SMALL: Final = 0.8
 _WIDEST_RAISED: Final = 0.55
 _THICKEST_BAR: Final = 0.3
+_WIDER_THAN_DIGITS: Final = 0.95
 _SHORTEST_BAR, _SHORTEST_APART = 0.3, 0.22
 _BEHIND: Final = frozenset("),.;:/%]*")
 _WIDEST_ZERO, _NARROWEST_O = 0.78, 0.88
@@ -134,6 +135,9 @@ def has_bar(mask: Mask, start: float, end: float, boxes: Sequence[Box]) -> bool:
         if not 0.2 * tall <= middle <= 0.6 * tall:
             break
         run += 1
+    # Of a 4 the rising stroke may be too pale to see, but it is no wider than a digit.
+    if not apart and boxes[0][2] - boxes[0][0] < _WIDER_THAN_DIGITS * tall:
+        return False
     return (_SHORTEST_APART if apart else _SHORTEST_BAR) * tall <= run <= 1.2 * tall
 
 
