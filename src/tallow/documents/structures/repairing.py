@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tallow.documents.cells.joining import lines_of
@@ -31,9 +32,10 @@ def repaired(measured: Measured, words: Sequence[Word], boxes: Floats) -> Measur
     A row in which every cell that holds words holds as many lines, of numbers in at least one
     column, is so many rows. A column through which white goes from top to bottom, words on both
     sides of it in most rows, is two. A heading over the first columns leaves the first one free
-    where it stands in the middle of the others.
+    where it stands in the middle of the others. A cell over several columns whose values stand
+    far apart, on both sides of their edges, is one cell in each.
     """
-    for change in (_with_rows, _with_columns, _with_stub):
+    for change in (_with_rows, _with_columns, _with_stub, _without_false_spans):
         structure = change(measured, words, boxes)
         if structure is not measured.structure:
             measured = placed_words(structure, boxes)
@@ -134,6 +136,39 @@ def _with_stub(measured: Measured, words: Sequence[Word], boxes: Floats) -> Stru
         if left > edges[1] and abs(middle - others) < abs(middle - whole):
             slots[-1] = _moved(slot, 0, 0, 1)
             slots.append(_moved(slot, 0, 1, slot.column_span - 1))
+    if len(slots) == len(structure.slots):
+        return structure
+    return replace(structure, slots=tiled(structure.rows, structure.columns, slots))
+
+
+def _without_false_spans(measured: Measured, words: Sequence[Word], boxes: Floats) -> Structure:
+    """Cells of one row over several columns divided at edges that lie in wide gaps of their line.
+
+    Models join cells of short values. Titles may be set with spaces between their letters.
+    """
+    structure = measured.structure
+    edges = structure.column_edges
+    assert edges is not None
+    em = text_height(boxes)
+    slots: list[Slot] = []
+    for slot, home in zip(structure.slots, measured.homes, strict=True):
+        lines = lines_of([words[i] for i in home]) if slot.column_span > 1 else []
+        values = sum(_is_value(word.text) for line in lines for word in line)
+        if slot.row_span > 1 or len(lines) != 1 or values < 0.5 * len(home):
+            slots.append(slot)
+            continue
+        starts = [slot.column]
+        for before, after in pairwise(lines[0]):
+            inside = [
+                column
+                for column in range(starts[-1] + 1, slot.right)
+                if before.box[2] < edges[column] < after.box[0]
+            ]
+            starts += inside if after.box[0] - before.box[2] > _GAP * em else []
+        ends = [*starts[1:], slot.right]
+        slots += [
+            _moved(slot, 0, start, end - start) for start, end in zip(starts, ends, strict=True)
+        ]
     if len(slots) == len(structure.slots):
         return structure
     return replace(structure, slots=tiled(structure.rows, structure.columns, slots))

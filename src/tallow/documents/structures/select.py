@@ -9,6 +9,7 @@ from tallow.documents.content import PageContent, Ruling, Word
 from tallow.documents.steps import Region
 from tallow.documents.structure import Structure
 from tallow.documents.structures.aligned import SOURCE as WHITE_SPACE
+from tallow.documents.structures.distances import without_wrapped_rows
 from tallow.documents.structures.evidence import (
     Evidence,
     Measured,
@@ -22,6 +23,7 @@ from tallow.documents.structures.repairing import repaired
 from tallow.documents.structures.respanning import respanned
 from tallow.documents.structures.ruled import SOURCE as RULINGS
 from tallow.documents.structures.ruled import edges_of_fills
+from tallow.documents.structures.voting import voted
 from tallow.lazy_dataclasses import replace
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ WEIGHTS = {
 GRID = 0.9
 """Of a table's inner borders that are ruled: a page that draws a grid."""
 _EXACT = 0.05  # what places of words and rulings of a text layer are worth beside a picture's
+_DRAWN_CELLS = 0.5  # of its inner borders ruled: the page says what spans, not a vote
 _FOLLOWED = 2.0  # the share of borders that are ruled, on such a page
 _COMPLETE = 1.0  # a grid that is drawn all around its cells, and holds its words, against others
 _WHOLE, _NONE = 0.93, 0.01  # shares that count as all, and as none, for rulings found in pixels
@@ -66,6 +69,9 @@ def select(
     if not ranked:
         return None
     best = ranked[0][1].structure
+    if ranked[0][2].ruled < _DRAWN_CELLS and content.source == "picture":
+        words, rulings = words_in(content, region.box), rulings_in(content, region.box)
+        best = voted([measured for _, measured, _ in ranked], words, rulings)
     return best if best.header_rows else replace(best, header_rows=_header_rows(best, ranked))
 
 
@@ -137,6 +143,9 @@ def _candidates(
             continue
         measured = placed_words(fitted(each, words, region.box, rulings), boxes)
         measured = repaired(measured, words, boxes)
+        structure = without_wrapped_rows(measured, words, rulings)
+        if structure is not measured.structure:
+            measured = placed_words(structure, boxes)
         placed.append(measured)
         if ruled_share(measured, rulings, em) >= 0.93:
             again = respanned(measured.structure, borders, boxes, em)
