@@ -158,6 +158,15 @@ def test_a_bomb_is_refused_before_it_is_decoded():
         opened.page(1)
 
 
+def test_large_scans_are_taken_without_a_warning(monkeypatch):
+    """What Pillow warns of is below our own limit; warnings are errors here."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    picture = Image.new("L", (40, 40), 200)
+    for form in ("PNG", "TIFF"):
+        with open_input(encoded(picture, form)) as opened:
+            assert opened.page(1).pixels().shape == (40, 40, 3)
+
+
 def test_pillow_images_are_taken_as_files_are():
     clear = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
     deep = Image.fromarray(np.full((4, 4), 40_000, np.uint16))

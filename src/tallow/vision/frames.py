@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +40,7 @@ class PictureFile:
         try:
             if not self._file.read(1):
                 raise FormatError(self.name, "file", "a picture", "no bytes")
-            with images.told(self.name):
+            with images.told(self.name), _sized_here():
                 self._file.seek(0)
                 self._picture = images.open_picture(self._file, images.pillow())
                 several = self._picture.format == "TIFF"
@@ -55,7 +58,7 @@ class PictureFile:
         expect(0 <= index < self.count, "PictureFile", f"a page below {self.count}", index,
                ArgumentError)  # fmt: skip
         name = self.name if self.count == 1 else f"{self.name}, page {index + 1}"
-        with images.told(name):
+        with images.told(name), _sized_here():
             if self.count > 1:
                 self._picture.seek(index)
             images.check_size(self._picture.size, name)
@@ -73,6 +76,14 @@ class PictureFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextmanager
+def _sized_here() -> Iterator[None]:
+    """Without Pillow's warning of half of `MAX_PIXELS`: sizes are checked, and large scans fit."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", images.pillow().DecompressionBombWarning)
+        yield
 
 
 def flattened(source: Any, name: object = "picture") -> Image:

@@ -315,3 +315,25 @@ def test_a_title_over_columns_is_a_head_where_a_short_rule_is_under_it():
     assert with_heads(region, lines, [], []).box[1] == 104
     other = Region((0, 80, 400, 100))
     assert with_heads(region, lines, [rule], [other]).box[1] == 104
+
+
+def test_pieces_of_rulings_make_one_grid():
+    """A ruling for each side of each cell, as some programs draw them: 5,000 of them."""
+    rows, columns = 60, 40
+    words = [
+        Word("12.5", (10 + 60 * j, 10 + 20 * i, 50 + 60 * j, 24 + 20 * i))
+        for i in range(rows)
+        for j in range(columns)
+    ]
+    rulings = [
+        Ruling(True, 7 + 20 * i, 5 + 60 * j, 60 + 60 * j)
+        for i in range(rows + 1)
+        for j in range(columns)
+    ]
+    rulings += [
+        Ruling(False, 5 + 60 * j, 7 + 20 * i, 25 + 20 * i)
+        for i in range(rows)
+        for j in range(columns + 1)
+    ]
+    (region,) = detect_without_models(PageContent(2420, 1300, "text layer", words, rulings))
+    assert region.box == pytest.approx((5, 7, 2405, 1207), abs=6)

@@ -84,3 +84,8 @@ def test_lines_given_as_crops():
     assert [text for text, _ in found] == [*boxes]
     assert all(0.8 < sure <= 1 for _, sure in found)
     assert tl.OCR("tiny").read_lines([]) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 30_000, 3), (30_000, 2, 3)])
+def test_pictures_too_thin_for_text_are_not_enlarged(shape):
+    assert tl.OCR().read(np.full(shape, 255, np.uint8)) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import median
@@ -23,14 +24,14 @@ def ruled_regions(content: PageContent, lines: Sequence[TextLine]) -> list[Regio
     em = median(line.height for line in lines) if lines else 10.0
     groups, loose = crossing(content.rulings, em)
     regions = []
+    level = [each for each in loose if each.horizontal]
     for group in groups:
         box = box_of_rulings(group)
         if _is_grid(group, box, lines_within(lines, box)):
             regions.append(Region(box, 0.95, source="grid"))
+        else:
+            level += [each for each in group if each.horizontal]
     grids = [region.box for region in regions]
-    level = [each for each in loose if each.horizontal]
-    level += [each for group in groups for each in group
-              if each.horizontal and box_of_rulings(group) not in grids]  # fmt: skip
     stacks = [with_rows_outside(box, lines) for box in _stacks(level, em, lines)]
     for box in [*stacks, *_stripes(content.fills, em, lines)]:
         if any(share_inside(box, grid) > 0.8 for grid in grids):
@@ -63,11 +64,14 @@ def crossing(rulings: Sequence[Ruling], em: float) -> tuple[list[list[Ruling]], 
 
     level = [index for index, each in enumerate(rulings) if each.horizontal]
     upright = [index for index, each in enumerate(rulings) if not each.horizontal]
+    upright.sort(key=lambda index: rulings[index].at)
+    places = [rulings[index].at for index in upright]
     for a in level:
-        for b in upright:
-            h, v = rulings[a], rulings[b]
-            over = h.start - slack <= v.at <= h.end + slack
-            if over and v.start - slack <= h.at <= v.end + slack:
+        h = rulings[a]
+        first, last = bisect_left(places, h.start - slack), bisect_right(places, h.end + slack)
+        for b in upright[first:last]:
+            v = rulings[b]
+            if v.start - slack <= h.at <= v.end + slack:
                 parent[root(a)] = root(b)
     groups: dict[int, list[Ruling]] = {}
     for index, each in enumerate(rulings):

@@ -23,6 +23,9 @@ from tallow.lazy_dataclasses import dataclass, replace
 if TYPE_CHECKING:
     from tallow.documents.content import Pixels
 
+LEAST_SIDE = 5
+"""Pixels: digits that can be told from each other are five high."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -96,6 +99,8 @@ class OCR:
 
         page = load_image(source)
         pixels: Pixels = np.asarray(page)
+        if min(pixels.shape[:2]) < LEAST_SIDE:  # a line of pixels, enlarged, would take minutes
+            return []
         ink = page_ink(pixels)
         areas = in_rows(self._areas(pixels, ink))
         quads = [rectangles.straightened(area.quad) for area in areas]
