@@ -209,3 +209,38 @@ def test_values_of_form_fields_are_text(look):
     page = PdfFile(written(objects)).content(0)
     assert words(page) == ["Name", "of", "it", "filled", "in"]
     assert 200 <= page.words[3].box[0] <= 206 and 77 <= page.words[3].box[1] <= 97
+
+
+def test_ligatures_that_are_one_glyph_are_all_of_their_letters():
+    """As LibreOffice writes them: a code whose ToUnicode is several letters, "ff" and "ti"."""
+    codes = b"beginbfchar <43> <0043> <01> <00660066> <02> <00740069> endbfchar"
+    cmap = (b"/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapType 2 def "
+            b"1 begincodespacerange <00> <FF> endcodespacerange 3 " + codes
+            + b" endcmap end end")  # fmt: skip
+    shown = b"BT /F 10 Tf 100 700 Td <43 01 02 43> Tj ET"
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        (
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R"
+            b" /Resources << /Font << /F 5 0 R >> >> >>"
+        ),
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(shown), shown),
+        (
+            b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /ToUnicode 6 0 R"
+            b" /Encoding << /Differences [1 /w 2 /m] >> >>"
+        ),
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(cmap), cmap),
+    ]
+    assert words(PdfFile(written(objects)).content(0)) == ["CfftiC"]
+
+
+def test_texts_that_no_space_joins_are_apart_where_others_have_spaces():
+    """A right-aligned column close to a left-aligned one, as in spreadsheets."""
+    rows = [text(100, 700 - 20 * n, "Net butter") + text(200, 700 - 20 * n, "93%")
+            + text(222, 700 - 20 * n, "Coffee") for n in range(4)]  # fmt: skip
+    found = content("".join(rows)).words
+    assert words(content(rows[0])) == ["Net", "butter", "93%", "Coffee"]
+    lines = [word.line for word in found]
+    assert all(lines[i] == lines[i + 1] for i in range(0, 16, 4))
+    assert all(lines[i + 2] != lines[i + 3] for i in range(0, 16, 4))

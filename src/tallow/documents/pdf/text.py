@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from ctypes import byref, c_double, c_int, c_void_p, cast, create_string_buffer
+from itertools import pairwise
 from math import atan2, degrees, hypot
 from typing import Any
 
@@ -22,10 +23,14 @@ _MOST_SLANT = 15.0  # degrees by which text may miss one of the four directions
 _WORD_GAP = 0.15  # after a letter's advance; a space is about 0.25 wide, kerning below 0.1
 _LINE_GAP = 0.45  # where no single space says that words belong together
 _SPACED_GAP = 2.0  # of the advance of the space between them: justified lines have wider ones
+_NO_SPACE = 0.12  # nearer letters of two texts may be of one word
 _SAME_BASELINE = 0.12
 _ASCENT, _DESCENT = 0.75, 0.22  # of common Latin fonts
 _RAISED_SIZE = 0.86  # of its neighbour's, at most
 _RAISED_BY = (0.15, 0.9)
+
+_TELLING = 3  # gaps as of spaces between words, by which a page tells whether it draws these
+_MOST_SPACED = 0.7  # of such gaps
 
 _SPELLED = {0x02: "-", 0xAD: "-", 0xFFFE: "-"}  # how PDFium gives hyphens at the ends of lines
 _LIGATURES = range(0xFB00, 0xFB07)
@@ -229,14 +234,19 @@ def _runs(characters: Iterator[_Run | float]) -> list[_Run]:
     """Characters joined to words; one drawn twice, as for weight, counts once."""
     runs: list[_Run] = []
     open_run: _Run | None = None
+    last: _Run | None = None
     spaces: list[float] = []
     for each in characters:
         if isinstance(each, float):
-            open_run = None
+            open_run = last = None
             spaces.append(each)
-        elif open_run is not None and _drawn_again(open_run, each):
             continue
-        elif open_run is not None and _goes_on(open_run, each):
+        if open_run is not None and last is not None and _is_piece(last, each):
+            open_run.text += each.text
+            continue
+        if open_run is not None and _drawn_again(open_run, each):
+            continue
+        if open_run is not None and _goes_on(open_run, each):
             open_run.text += each.text
             open_run.end = max(open_run.end, each.end)
             open_run.next = each.next
@@ -245,6 +255,7 @@ def _runs(characters: Iterator[_Run | float]) -> list[_Run]:
             spaces = []
             open_run = each
             runs.append(each)
+        last = each
     return runs
 
 
@@ -256,6 +267,12 @@ def _goes_on(run: _Run, each: _Run) -> bool:
     return same and level and -0.4 * size <= each.origin - run.next <= _WORD_GAP * size
 
 
+def _is_piece(last: _Run, each: _Run) -> bool:
+    """Whether two letters are of one drawn character: a ligature of one text object."""
+    places = [(run.origin, run.start, run.end, run.baseline) for run in (last, each)]
+    return each.style is last.style and places[0] == places[1]
+
+
 def _drawn_again(run: _Run, each: _Run) -> bool:
     near = 0.1 * each.style.size
     same = run.text.endswith(each.text) and abs(run.baseline - each.baseline) < near
@@ -265,18 +282,32 @@ def _drawn_again(run: _Run, each: _Run) -> bool:
 
 def _number_lines(runs: list[_Run]) -> None:
     """Give runs that stand close to each other on one line its number."""
-    line = 0
+    line, spaced = 0, _is_spaced(runs)
     for index, run in enumerate(runs):
         before = runs[index - 1] if index else None
-        if before is None or not _same_line(before, run):
+        if before is None or not _same_line(before, run, spaced):
             line += 1
         run.line = line - 1
 
 
-def _same_line(a: _Run, b: _Run) -> bool:
+def _is_spaced(runs: list[_Run]) -> bool:
+    """Whether a page draws spaces between words, so that none between two tells of two cells."""
+    near = [
+        b.space > 0
+        for a, b in pairwise(runs)
+        if a.style is b.style  # of one text
+        and abs(a.baseline - b.baseline) <= _SAME_BASELINE * b.style.size
+        and _NO_SPACE * b.style.size < b.start - a.end <= _LINE_GAP * b.style.size
+    ]
+    return len(near) >= _TELLING and sum(near) >= _MOST_SPACED * len(near)
+
+
+def _same_line(a: _Run, b: _Run, spaced: bool) -> bool:
     size = max(a.style.size, b.style.size)
     apart = b.start - a.end
     level = abs(a.baseline - b.baseline) <= 0.6 * size
+    if spaced and not b.space and a.style is not b.style and apart > _NO_SPACE * size:
+        return False
     gap = max(_LINE_GAP * size, min(_SPACED_GAP * b.space, size))
     return a.style.turn == b.style.turn and level and -0.4 * size <= apart <= gap
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tallow.documents.structures.fitting import Floats
 
 _WIDE_GAP = 1.6  # text heights between two words of a line that no one cell holds
+_OTHER_TEXT = 0.12  # between texts of a layer that no space joins
 _CUT = 0.25  # of the text height that stands out on both sides where an edge cuts a word
 
 
@@ -120,10 +121,16 @@ def _cut(structure: Structure, measured: Measured, boxes: Floats, axis: int, em:
 
 def _has_wide_gap(lines: Sequence[Sequence[Word]], em: float) -> bool:
     return any(
-        after.box[0] - before.box[2] > _WIDE_GAP * em
+        after.box[0] - before.box[2] > em * _most_gap(before, after)
         for line in lines
         for before, after in pairwise(line)
     )
+
+
+def _most_gap(before: Word, after: Word) -> float:
+    """How wide a gap of a cell may be: in a text layer next to none between different texts."""
+    exact = min(before.confidence, after.confidence) == 1.0 and min(before.line, after.line) >= 0
+    return _OTHER_TEXT if exact and before.line != after.line else _WIDE_GAP
 
 
 def _is_stack_of_numbers(lines: Sequence[Sequence[Word]]) -> bool:

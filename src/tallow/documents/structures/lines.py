@@ -14,6 +14,7 @@ from tallow.lazy_dataclasses import dataclass, field
 # Of the height of text.
 _LEVEL = 0.5  # how far middles of words of one line may be apart
 _WIDE_GAP = 0.45  # between pieces of a text layer; a space takes about 0.3
+_OTHER_TEXT = 0.12  # between texts of a layer that no space joins to a line
 _WIDE_GAP_READ = 0.7  # between words of two lines of a reader, whose boxes have a margin
 _NEAR_GAP = 0.3  # that a border may miss a gap by, and that a gap at a border is wide at least
 _SAME_PIECE = 1.2  # between words that the reader found in one line
@@ -138,8 +139,11 @@ def _pieces(words: list[Word], height: float) -> list[Piece]:
         before = groups[-1][-1]
         gap = word.box[0] - max(each.box[2] for each in groups[-1])
         read = word.confidence < 1.0 or before.confidence < 1.0
-        same = word.line == before.line and (read or word.line >= 0)
-        wide = _SAME_PIECE if same else _WIDE_GAP_READ if read else _WIDE_GAP
+        known = read or min(word.line, before.line) >= 0
+        same = word.line == before.line and known
+        wide = (
+            _SAME_PIECE if same else _WIDE_GAP_READ if read else _OTHER_TEXT if known else _WIDE_GAP
+        )
         if gap <= wide * height and word.text[0] not in _BULLETS:
             groups[-1].append(word)
         else:
