@@ -114,6 +114,7 @@ class _Routes:
             ("GET", job + "/events", self.events),
             ("POST", job + "/files/{file:int}/password", self.password),
             ("PUT", table, self.edit),
+            ("PATCH", table, self.edit_cells),
             ("GET", page + ".png", self.picture),
             ("GET", page + "/crop.png", self.crop),
             ("GET", job + "/download.{form}", self.download),
@@ -216,6 +217,31 @@ class _Routes:
 
     async def edit(self, request: Request) -> Response:
         from tallow.serve.table.tables import checked_table
+
+        made = await self._edited(
+            request, lambda before, given: checked_table(given, self.limits.cells)
+        )
+        return as_json(made)
+
+    async def edit_cells(self, request: Request) -> Response:
+        from tallow.serve.table.editing import differing, with_cells
+
+        given: list[dict[str, Any]] = []
+
+        def changed(before: dict[str, Any], asked: Any) -> dict[str, Any]:
+            given.append(with_cells(before, asked))
+            return given[0]
+
+        made = await self._edited(request, changed)
+        cells = await asyncio.to_thread(differing, given[0], made)
+        rest = {name: made[name] for name in ("version", "column_types")}
+        return as_json(rest | {"cells": cells})
+
+    async def _edited(
+        self, request: Request, change: Callable[[dict[str, Any], Any], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Edit a table, if it is as the request believes it to be, and make its values again."""
+        from tallow.serve.table.editing import check_version
         from tallow.serve.table.typing import retyped
 
         job = self._job(request)
@@ -223,12 +249,18 @@ class _Routes:
         number = request.path_params["table"]
         _nth(tables, number)
         given = await _json_body(request)
+        before = _nth(tables, number)
+        check_version(before, given)
 
         def typed() -> dict[str, Any]:
-            return retyped(checked_table(given, self.limits.cells), raw=job.options.raw)
+            return retyped(change(before, given), raw=job.options.raw)
 
-        tables[number] = await asyncio.to_thread(typed)
-        return as_json(tables[number])
+        made = await asyncio.to_thread(typed)
+        if number >= len(tables) or tables[number] is not before:  # another was faster
+            check_version({"version": -1}, given)
+        made["version"] = before["version"] + 1
+        tables[number] = made
+        return made
 
     async def picture(self, request: Request) -> Response:
         from starlette.responses import FileResponse

@@ -90,7 +90,8 @@ def checked_table(given: Any, cells: int, *, read: bool = False) -> dict[str, An
             "confidence": _share(given.get("confidence", 1.0)),
             "header_rows": min(max(int(given.get("header_rows", 0)), 0), rows),
             "column_types": _column_types(given.get("column_types", []), columns) if read else [],
-            "cells": [_cell(each, read) for each in given["cells"][: cells + 1]],
+            "version": 1,
+            "cells": [checked_cell(each, read) for each in given["cells"][: cells + 1]],
         }
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RefusalError(400, f"The table is malformed: {str(error)[:100]}.") from None
@@ -114,7 +115,12 @@ def _check_tiles(table: dict[str, Any]) -> None:
         raise RefusalError(400, "A place of the table has no cell.")
 
 
-def _cell(given: dict[str, Any], read: bool) -> dict[str, Any]:
+def checked_cell(given: dict[str, Any], read: bool = False) -> dict[str, Any]:
+    """A cell that came as JSON, with nothing but what belongs there.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none.
+    """
     row, column = int(given["row"]), int(given["column"])
     if row < 0 or column < 0:
         raise ValueError("a cell stands before the first row or column")

@@ -38,8 +38,14 @@ export async function unlock(id, file, password) {
   return (await ask(`/api/jobs/${id}/files/${file}/password`, json("POST", { password }))).json();
 }
 
+const tableOf = (id, file, table) => `/api/jobs/${id}/files/${file}/tables/${table}`;
+
 export async function save(id, file, table, value) {
-  return (await ask(`/api/jobs/${id}/files/${file}/tables/${table}`, json("PUT", value))).json();
+  return (await ask(tableOf(id, file, table), json("PUT", value))).json();
+}
+
+export async function saveCells(id, file, table, version, cells) {
+  return (await ask(tableOf(id, file, table), json("PATCH", { version, cells }))).json();
 }
 
 export async function download(id, form, only) {

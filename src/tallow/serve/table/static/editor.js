@@ -1,21 +1,11 @@
 // The table as a grid that is edited by keyboard and pointer, with what can be taken back.
 
 import * as grid from "./grid.js";
+import { element, HEADERS, Sheet } from "./sheet.js";
 
 const by = (id) => document.getElementById(id);
 const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-const HEADERS = { column: "heads the column", row: "heads the row", section: "heads a section" };
 const MOST_UNDOS = 200;
-
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key in made && typeof value !== "string") made[key] = value;
-    else made.setAttribute(key, value);
-  }
-  made.append(...children);
-  return made;
-}
 
 export class Editor {
   // `changed(table)` is called after each edit, `selected(cells, cell)` after each move,
@@ -25,6 +15,7 @@ export class Editor {
     this.table = null;
     this.reaching = false;
     this.holder = by("holder");
+    this.sheet = new Sheet(this.holder);
     this.holder.addEventListener("keydown", (event) => this.key(event));
     this.holder.addEventListener("mousedown", (event) => this.pointer(event));
     this.holder.addEventListener("mouseover", (event) => event.buttons === 1 && this.pointer(event, true));
@@ -52,17 +43,18 @@ export class Editor {
     this.past = [];
     this.future = [];
     this.from = this.to = { row: 0, column: 0 };
-    this.render();
+    this.input = null;
+    Object.assign(this.holder, { scrollTop: 0, scrollLeft: 0 });
+    this.sheet.again(table);
     this.select(this.from);
   }
 
   // Takes over values that the server made of the texts, unless there were edits since.
   refresh(before, table) {
     if (this.table !== before || this.input) return;
-    const focused = this.holder.contains(document.activeElement);
     this.table = table;
-    this.update(before);
-    this.select(this.from, this.to, focused);
+    this.sheet.update(table);
+    this.mark();
   }
 
   get cell() { return grid.cellAt(this.table, this.to.row, this.to.column); }
@@ -78,15 +70,15 @@ export class Editor {
   }
 
   become(table, said) {
-    const before = this.table;
     this.table = table;
     const inside = (place) => ({
       row: Math.min(place.row, table.rows - 1), column: Math.min(place.column, table.columns - 1),
     });
     this.from = inside(this.from);
     this.to = inside(this.to);
-    this.update(before);
-    this.select(this.from, this.to);
+    this.input = null;
+    this.sheet.update(table);
+    this.select(this.to, this.from);
     this.say(said);
     this.changed(table);
   }
@@ -132,98 +124,24 @@ export class Editor {
     else this.say("No cell is doubtful.");
   }
 
-  // --- the grid on the page ---
-  render() {
-    const table = this.table;
-    this.input = null;
-    this.places = new Map();
-    const body = element("tbody", { role: "rowgroup" });
-    const rows = Array.from({ length: table.rows }, (_, r) => {
-      const row = element("tr", { role: "row" }, element("th", { scope: "row", role: "rowheader" }, String(r + 1)));
-      row.classList.toggle("heads", r < table.header_rows);
-      body.append(row);
-      return row;
-    });
-    for (const cell of table.cells) rows[cell.row].append(this.place(cell));
-    this.holder.replaceChildren(element("table",
-      { id: "grid", role: "grid", "aria-label": "Table", "aria-multiselectable": "true",
-        "aria-rowcount": String(table.rows + 1), "aria-colcount": String(table.columns + 1) },
-      element("thead", { role: "rowgroup" }, this.head()), body));
-  }
-
-  head() {
-    const head = element("tr", { role: "row" }, element("td", { role: "presentation" }));
-    for (let c = 0; c < this.table.columns; c++) {
-      const type = this.table.column_types[c];
-      const kind = type ? element("span", { class: "kind", title: type.reasons.join("\n") }, type.kind) : "";
-      head.append(element("th", { scope: "col", role: "columnheader" }, grid.letters(c), kind));
-    }
-    return head;
-  }
-
-  // Shows the table where `before` is shown: only cells that differ are made anew, if places agree.
-  update(before) {
-    if (this.input || !grid.samePlaces(before, this.table)) return this.render();
-    const old = this.places;
-    this.places = new Map();
-    this.table.cells.forEach((cell, k) => {
-      const was = before.cells[k], place = old.get(was);
-      if (cell === was || JSON.stringify(cell) === JSON.stringify(was)) {
-        place.cell = cell;
-        this.places.set(cell, place);
-      } else place.replaceWith(this.place(cell));
-    });
-    this.holder.querySelector("thead tr").replaceWith(this.head());
-  }
-
-  place(cell) {
-    const made = element("td", { role: "gridcell", tabIndex: -1, rowSpan: cell.row_span, colSpan: cell.column_span });
-    made.cell = cell;
-    if (cell.header) made.classList.add("head", cell.header);
-    if (cell.bold) made.classList.add("bold");
-    if (typeof cell.value === "number" || cell.align === "right") made.classList.add("number");
-    made.append(...this.runs(cell));
-    const notes = [];
-    if (cell.header) notes.push(HEADERS[cell.header]);
-    if (grid.isDoubtful(cell)) {
-      made.classList.add("doubt");
-      made.append(element("span", { class: "mark", "aria-hidden": "true" }, "?"));
-      notes.push(`doubtful, ${Math.round(cell.confidence * 100)} %`);
-    }
-    if (notes.length) made.append(element("span", { class: "unseen" }, ` (${notes.join("; ")})`));
-    this.places.set(cell, made);
-    return made;
-  }
-
-  // The text of a cell with its superscripts.
-  runs(cell) {
-    const parts = [];
-    let at = 0;
-    for (const [start, end] of cell.raised) {
-      if (start < at || end > cell.text.length) continue;
-      parts.push(cell.text.slice(at, start), element("sup", {}, cell.text.slice(start, end)));
-      at = end;
-    }
-    return [...parts, cell.text.slice(at)];
-  }
-
   // --- selection ---
   select(to, from = to, focus = false) {
     this.to = { row: to.row, column: to.column };
     this.from = { row: from.row, column: from.column };
-    const range = this.range, chosen = grid.cellsIn(this.table, range), current = this.cell;
-    const set = new Set(chosen);
-    for (const [cell, place] of this.places) {
-      place.setAttribute("aria-selected", String(set.has(cell)));
-      place.classList.toggle("current", cell === current);
-      place.tabIndex = cell === current ? 0 : -1;
-    }
+    this.mark();
+    this.sheet.reveal();
     if (focus) this.focus();
-    this.show(chosen.length);
-    this.selected(chosen, current);
+    this.selected([...this.sheet.chosen], this.cell);
   }
 
-  focus() { this.places?.get(this.cell)?.focus({ preventScroll: !this.holder.contains(document.activeElement) }); }
+  // Shows what is selected, where it is.
+  mark() {
+    const chosen = new Set(grid.cellsIn(this.table, this.range));
+    this.sheet.mark(chosen, this.cell);
+    this.show(chosen.size);
+  }
+
+  focus() { this.sheet.focus(); }
 
   show(count) {
     const cell = this.cell, spans = cell.row_span * cell.column_span > 1;
@@ -239,7 +157,7 @@ export class Editor {
     const range = this.range;
     set("dropRow", range.bottom - range.top < this.table.rows);
     set("dropColumn", range.right - range.left < this.table.columns);
-    set("doubt", this.table.cells.some(grid.isDoubtful));
+    this.showDoubts();
     document.querySelector("[data-do=header]").setAttribute("aria-pressed", String(cell.row < this.table.header_rows));
     document.querySelector("[data-do=rowHeader]").setAttribute("aria-pressed", String(cell.header === "row"));
     by("detail").hidden = false;
@@ -248,21 +166,37 @@ export class Editor {
     by("meaning").textContent = meaning(cell);
   }
 
+  showDoubts() {
+    if (this.counted !== this.table) this.doubts = this.table.cells.filter(grid.isDoubtful).length;
+    this.counted = this.table;
+    const button = document.querySelector("[data-do=doubt]");
+    if (!this.doubts && document.activeElement === button) this.focus();
+    button.disabled = !this.doubts;
+    by("doubts").textContent = this.doubts ? String(this.doubts) : "";
+  }
+
   pointer(event, extend = event.shiftKey || this.reaching) {
     const place = event.target.closest("td[role=gridcell]");
     if (!place || this.input || event.button !== 0) return;
     event.preventDefault();
     this.reach(false);
-    if (extend) this.select(place.cell, this.from, true);
-    else this.select(place.cell, place.cell, true);
+    if (extend && place.cell === this.cell) return;
+    this.select(place.cell, extend ? this.from : place.cell, true);
   }
 
   move(rows, columns, extend) {
     const cell = this.cell;
-    const row = rows > 0 ? cell.row + cell.row_span : this.to.row + rows;
-    const column = columns > 0 ? cell.column + cell.column_span : this.to.column + columns;
-    const next = grid.cellAt(this.table, rows ? row : this.to.row, columns ? column : this.to.column);
+    const { rows: height, columns: width } = this.table;
+    const to = (at, by, first, span, most) => // a cell that spans several is left by one step
+      Math.max(0, Math.min(most - 1, by > 0 ? Math.max(first + span, at + by) : at + by));
+    const row = rows ? to(this.to.row, rows, cell.row, cell.row_span, height) : this.to.row;
+    const column = columns ? to(this.to.column, columns, cell.column, cell.column_span, width) : this.to.column;
+    const next = grid.cellAt(this.table, row, column);
     if (next) this.select(next, extend ? this.from : next, true);
+  }
+
+  selectAll() {
+    this.select({ row: this.table.rows - 1, column: this.table.columns - 1 }, { row: 0, column: 0 }, true);
   }
 
   // The next or previous cell in order of reading; false at the end.
@@ -277,10 +211,14 @@ export class Editor {
     const control = event.ctrlKey || event.metaKey, key = event.key;
     if (control && key.toLowerCase() === "z") event.shiftKey ? this.redo() : this.undo();
     else if (control && key.toLowerCase() === "y") this.redo();
+    else if (control && key.toLowerCase() === "a") this.selectAll();
+    else if (control && MOVES[key]) this.move(...MOVES[key].map((by) => by * 1e6), event.shiftKey);
     else if (control && key === "Home") this.select({ row: 0, column: 0 }, undefined, true);
     else if (control && key === "End") this.select(this.table.cells.at(-1), undefined, true);
     else if (control || event.altKey) return;
     else if (MOVES[key]) this.move(...MOVES[key], event.shiftKey);
+    else if (key === "PageDown") this.move(this.sheet.page, 0, event.shiftKey);
+    else if (key === "PageUp") this.move(-this.sheet.page, 0, event.shiftKey);
     else if (key === "Home") this.select({ row: this.to.row, column: 0 }, undefined, true);
     else if (key === "End") this.select({ row: this.to.row, column: this.table.columns - 1 }, undefined, true);
     else if (key === "Enter" || key === "F2") this.edit();
@@ -293,19 +231,19 @@ export class Editor {
   }
 
   clear() {
-    const table = grid.cellsIn(this.table, this.range).reduce(
-      (made, cell) => (cell.text ? grid.setText(made, cell, "") : made), this.table);
-    this.apply(table, "Cleared.");
+    const full = grid.cellsIn(this.table, this.range).filter((cell) => cell.text);
+    this.apply(grid.setTexts(this.table, full.map((cell) => [cell, ""])), "Cleared.");
     this.focus();
   }
 
   // --- editing a cell in its place ---
   edit(text = this.cell.text) {
     if (this.input) return;
-    const place = this.places.get(this.cell);
-    const input = element("textarea", { "aria-label": `Text of ${by("where").textContent}`, spellcheck: false });
+    const place = this.sheet.placeOf(this.cell);
+    const input = element("textarea", { dir: "auto", "aria-label": `Text of ${by("where").textContent}`, spellcheck: false });
     input.value = text;
     this.input = input;
+    this.sheet.held = true;
     const width = place.clientWidth;
     place.classList.add("editing");
     place.removeAttribute("tabindex"); // the field in it is what has the focus
@@ -336,13 +274,13 @@ export class Editor {
     const input = this.input;
     if (!input) return;
     this.input = null;
-    const cell = this.cell;
+    this.sheet.held = false;
+    const cell = this.cell, place = this.sheet.placeOf(cell), focused = document.activeElement === input;
+    place.classList.remove("editing");
+    this.sheet.fill(place, cell);
     if (keep && input.value !== cell.text) this.apply(grid.setText(this.table, cell, input.value), "");
-    else {
-      const place = this.places.get(cell), made = this.place(cell);
-      place.replaceWith(made);
-      this.select(this.to, this.from);
-    }
+    else this.select(this.to, this.from);
+    if (focused) this.focus();
   }
 
   // --- the clipboard: lines and tabs, as spreadsheets have it ---
@@ -366,12 +304,12 @@ export class Editor {
     if (this.input || !text) return;
     event.preventDefault();
     const { top, left } = this.range;
-    let table = this.table;
+    const edits = new Map();
     text.replace(/\r?\n$/, "").split(/\r?\n/).forEach((line, r) => line.split("\t").forEach((part, c) => {
-      const cell = grid.cellAt(table, top + r, left + c);
-      if (cell && cell.row === top + r && cell.column === left + c) table = grid.setText(table, cell, part);
+      const cell = grid.cellAt(this.table, top + r, left + c);
+      if (cell && cell.row === top + r && cell.column === left + c) edits.set(cell, part);
     }));
-    this.apply(table, "Pasted.");
+    this.apply(grid.setTexts(this.table, [...edits]), "Pasted.");
     this.focus();
   }
 }

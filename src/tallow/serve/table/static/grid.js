@@ -8,9 +8,22 @@ const byPlace = (a, b) => a.row - b.row || a.column - b.column;
 export const DOUBTFUL = 0.8;
 export const isDoubtful = (cell) => cell.confidence < DOUBTFUL && cell.text !== "";
 
+let indexed = null, index = []; // of the table that was asked for last
+
+// The cell of every place, row by row.
+function indexOf(table) {
+  if (indexed === table) return index;
+  const made = new Array(table.rows * table.columns);
+  for (const cell of table.cells) {
+    for (let r = cell.row; r < bottom(cell); r++) made.fill(cell, r * table.columns + cell.column, r * table.columns + right(cell));
+  }
+  [indexed, index] = [table, made];
+  return made;
+}
+
 export function cellAt(table, row, column) {
-  return table.cells.find(
-    (cell) => cell.row <= row && row < bottom(cell) && cell.column <= column && column < right(cell));
+  const inside = row >= 0 && row < table.rows && column >= 0 && column < table.columns;
+  return inside ? indexOf(table)[row * table.columns + column] : undefined;
 }
 
 // Whether the cells of two tables have the same places, in the same order.
@@ -18,8 +31,8 @@ export function samePlaces(a, b) {
   return a.rows === b.rows && a.columns === b.columns && a.header_rows === b.header_rows &&
     a.cells.length === b.cells.length && a.cells.every((cell, k) => {
       const other = b.cells[k];
-      return cell.row === other.row && cell.column === other.column &&
-        cell.row_span === other.row_span && cell.column_span === other.column_span;
+      return cell === other || (cell.row === other.row && cell.column === other.column &&
+        cell.row_span === other.row_span && cell.column_span === other.column_span);
     });
 }
 
@@ -40,19 +53,28 @@ export function rangeOf(table, a, b) {
 }
 
 export function cellsIn(table, range) {
-  return table.cells.filter((cell) =>
-    cell.row < range.bottom && bottom(cell) > range.top &&
-    cell.column < range.right && right(cell) > range.left);
+  const found = new Set(), cells = indexOf(table);
+  for (let r = Math.max(range.top, 0); r < Math.min(range.bottom, table.rows); r++) {
+    for (let c = Math.max(range.left, 0); c < Math.min(range.right, table.columns); c++) {
+      found.add(cells[r * table.columns + c]);
+    }
+  }
+  return [...found];
 }
 
 function changed(table, cells, rest = {}) {
   return { ...table, ...rest, cells: [...cells].sort(byPlace) };
 }
 
-export function setText(table, cell, text) {
-  const edited = { ...cell, text, confidence: 1, raised: [], note: "", value: null };
-  return changed(table, table.cells.map((each) => (each === cell ? edited : each)));
+// Other texts for cells: [[cell, text], …].
+export function setTexts(table, edits) {
+  if (!edits.length) return table;
+  const texts = new Map(edits);
+  const edited = (cell) => ({ ...cell, text: texts.get(cell), confidence: 1, raised: [], note: "", value: null });
+  return { ...table, cells: table.cells.map((cell) => (texts.has(cell) ? edited(cell) : cell)) };
 }
+
+export const setText = (table, cell, text) => setTexts(table, [[cell, text]]);
 
 function unionOf(cells) {
   const placed = cells.filter((cell) => cell.box);
@@ -156,31 +178,28 @@ function insert(table, at, axis) {
   return setHeaderRows(made, made.header_rows);
 }
 
-function remove(table, at, axis) {
-  if (table[axis.count] === 1) return table;
+// Without the lines from `from` to `to`; cells that reach out of them shrink.
+function remove(table, from, to, axis) {
+  if (to - from >= table[axis.count]) return table;
+  const before = (at) => Math.max(0, Math.min(at, to) - from); // lines that go before `at`
   const cells = [];
   for (const cell of table.cells) {
     const first = cell[axis.first], end = first + cell[axis.span];
-    if (first > at) cells.push({ ...cell, [axis.first]: first - 1 });
-    else if (end <= at) cells.push(cell);
-    else if (cell[axis.span] > 1) cells.push({ ...cell, [axis.span]: cell[axis.span] - 1 });
+    const span = end - before(end) - (first - before(first));
+    if (span === 0) continue;
+    const same = span === cell[axis.span] && !before(first);
+    cells.push(same ? cell : { ...cell, [axis.first]: first - before(first), [axis.span]: span });
   }
-  const rest = { [axis.count]: table[axis.count] - 1 };
-  if (axis === ROWS && at < table.header_rows) rest.header_rows = table.header_rows - 1;
-  if (axis === COLUMNS) rest.column_types = table.column_types.filter((_, k) => k !== at);
+  const rest = { [axis.count]: table[axis.count] - (to - from) };
+  if (axis === ROWS) rest.header_rows = table.header_rows - before(table.header_rows);
+  else rest.column_types = table.column_types.filter((_, k) => k < from || k >= to);
   return changed(table, cells, rest);
 }
 
-const several = (table, first, end, axis) => {
-  let made = table;
-  for (let k = end - 1; k >= first; k--) made = remove(made, k, axis);
-  return made;
-};
-
 export const addRow = (table, range) => insert(table, range.bottom, ROWS);
 export const addColumn = (table, range) => insert(table, range.right, COLUMNS);
-export const dropRows = (table, range) => several(table, range.top, range.bottom, ROWS);
-export const dropColumns = (table, range) => several(table, range.left, range.right, COLUMNS);
+export const dropRows = (table, range) => remove(table, range.top, range.bottom, ROWS);
+export const dropColumns = (table, range) => remove(table, range.left, range.right, COLUMNS);
 
 export function letters(column) {
   let name = "";

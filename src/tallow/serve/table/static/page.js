@@ -3,16 +3,13 @@
 import * as api from "./api.js";
 import { Editor } from "./editor.js";
 import { FileList } from "./files.js";
+import { Saver } from "./saving.js";
 import { Viewer } from "./viewer.js";
 
 const by = (id) => document.getElementById(id);
 const KEEP_SECONDS = 60;
 
 const state = { job: null, source: null, upload: null, limits: null, open: null, page: null, asked: 0, answered: 0 };
-let saving = Promise.resolve();
-let saveTimer = 0;
-let unsaved = null; // the edit that is still to be sent
-let sending = null; // and the one that is on its way
 
 // --- what is told ---
 const say = (text) => { if (text) by("said").textContent = text; };
@@ -109,9 +106,7 @@ async function refresh(finished) {
     if (state.job?.id !== id || turn < state.answered) return; // a later answer was faster
     state.answered = turn;
     const before = state.job.files.filter((file) => file.state === "done").length;
-    for (const edit of [sending, unsaved]) {
-      if (edit?.id === id) job.files[edit.file].tables[edit.number] = edit.table;
-    }
+    saver.hold(job, state.job);
     state.job = job;
     list.show(job.files, job.state, job.position);
     if (finished) finish(job);
@@ -136,7 +131,7 @@ function finish(job) {
 async function unlock(file, password) {
   alertOf("");
   try {
-    await flush();
+    await saver.flush();
     const job = await api.unlock(state.job.id, file, password);
     listen(job);
   } catch (error) {
@@ -174,7 +169,7 @@ function labelOf(job, file, table, number) {
 
 function openTable(file, number) {
   const found = state.job.files[file], table = found.tables[number] || null;
-  flush();
+  saver.flush();
   state.open = { file, number };
   by("editor").hidden = false;
   by("tables").value = `${file}/${number}`;
@@ -221,54 +216,41 @@ function turnPage(by) {
   say(noteOf(page) || `Page ${page.number}.`);
 }
 
-// --- saving ---
+// --- saving: see saving.js ---
+const saver = new Saver({
+  told(text) { by("saved").textContent = text; },
+  typed({ file, number }, before, table) {
+    const tables = state.job.files[file].tables;
+    if (tables[number] !== before) return; // there is a newer edit
+    tables[number] = table;
+    if (state.open.file !== file || state.open.number !== number || editor.table !== before) return;
+    viewer.draw(table);
+    editor.refresh(before, table);
+    viewer.select([...editor.sheet.chosen], editor.cell);
+  },
+  failed(text) { alertOf(text); },
+  async changedElsewhere({ file, number }) {
+    await refresh(false);
+    if (!state.job) return;
+    openTable(file, number);
+    alertOf("This table was changed in another window. It is shown as it is there; your last edit is not in it.");
+  },
+});
+
 function keepEdit(table) {
   const { file, number } = state.open;
-  state.job.files[file].tables[number] = table;
+  const tables = state.job.files[file].tables;
+  const before = tables[number];
+  tables[number] = table;
   viewer.draw(table);
   viewer.select([], editor.cell);
-  by("saved").textContent = "…";
-  unsaved = { id: state.job.id, file, number, table };
-  clearTimeout(saveTimer);
-  saveTimer = setTimeout(flush, 250);
-}
-
-// Sends what is not saved yet; requests follow each other, so that the last edit is the one kept.
-function flush() {
-  clearTimeout(saveTimer);
-  const edit = unsaved;
-  unsaved = null;
-  if (edit) saving = saving.then(() => send(edit));
-  return saving;
-}
-
-async function send(edit) {
-  const { id, file, number, table } = edit;
-  sending = edit;
-  try {
-    const typed = await api.save(id, file, number, table);
-    if (state.job?.id !== id) return;
-    const tables = state.job.files[file].tables;
-    if (tables[number] === table) tables[number] = typed; // else there is a newer edit
-    if (state.open.file === file && state.open.number === number && editor.table === table) {
-      viewer.draw(typed);
-      editor.refresh(table, typed);
-      by("saved").textContent = "saved";
-    }
-  } catch (error) {
-    if (state.job?.id !== id) return;
-    unsaved ??= { id, file, number, table };
-    by("saved").textContent = "not saved";
-    alertOf(`Your edit is not saved: ${error.message}`);
-  } finally {
-    sending = null;
-  }
+  saver.keep({ id: state.job.id, file, number, before, table });
 }
 
 async function download(form) {
   alertOf("");
-  await flush();
-  if (unsaved) return;
+  await saver.flush();
+  if (saver.unsaved) return;
   try {
     const only = by("only").checked && state.open.number >= 0
       ? { file: state.open.file, table: state.open.number } : null;
@@ -296,8 +278,7 @@ async function begin() {
   alertOf("");
   state.upload?.abort();
   state.source?.close();
-  clearTimeout(saveTimer);
-  unsaved = null;
+  saver.forget();
   const id = state.job?.id;
   Object.assign(state, { job: null, source: null, open: null, page: null });
   history.replaceState(null, "", location.pathname);
@@ -358,6 +339,6 @@ by("page-next").addEventListener("click", () => turnPage(1));
 document.querySelector(".downloads").addEventListener("click", (event) => {
   if (event.target.dataset.form) download(event.target.dataset.form);
 });
-window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
+window.addEventListener("beforeunload", (event) => { if (saver.unsaved || state.upload) event.preventDefault(); });
 setInterval(() => { if (state.job) api.keep(state.job.id).catch(() => {}); }, KEEP_SECONDS * 1000);
 start();

@@ -10,7 +10,8 @@ export class Viewer {
   // `chosen(cell)` is called when a cell is clicked in the picture.
   constructor(chosen) {
     this.page = null;
-    this.rects = new Map();
+    this.rects = new Map(); // by cell
+    this.marked = []; // of them, those that are selected
     this.zoom = 1;
     this.picture = by("picture");
     by("rects").addEventListener("click", (event) => {
@@ -52,38 +53,49 @@ export class Viewer {
     }
   }
 
-  // Draws the boxes of a table's cells that stand on the page; boxes that stay are not made anew.
+  // Draws the boxes of a table's cells that stand on the page; those that stay are not made anew.
   draw(table) {
     const shown = table ? table.cells.filter((cell) => cell.box && cell.page === this.page.number) : [];
     const group = by("rects"), before = [...this.rects.keys()], old = this.rects;
-    const same = before.length === shown.length &&
-      shown.every((cell, k) => cell.box.every((at, side) => at === before[k].box[side]));
-    if (!same) group.replaceChildren();
+    const same = before.length === shown.length && shown.every((cell, k) => cell.box === before[k].box ||
+      cell.box.every((at, side) => at === before[k].box[side]));
+    if (!same) {
+      group.replaceChildren();
+      this.marked = [];
+    }
     this.rects = new Map();
     for (const [k, cell] of shown.entries()) {
-      const [left, top, right, bottom] = cell.box;
-      const rect = same ? old.get(before[k]) : document.createElementNS(SVG, "rect");
-      if (!same) {
-        rect.setAttribute("x", left);
-        rect.setAttribute("y", top);
-        rect.setAttribute("width", Math.max(right - left, 1));
-        rect.setAttribute("height", Math.max(bottom - top, 1));
-      }
+      const rect = same ? old.get(before[k]) : this.rect(cell);
+      if (!same) group.append(rect);
+      this.rects.set(cell, rect);
+      if (rect.cell === cell) continue;
       rect.classList.toggle("doubt", isDoubtful(cell));
       rect.classList.toggle("head", cell.header !== "");
       rect.dataset.place = `${letters(cell.column)}${cell.row + 1}`;
       rect.cell = cell;
-      if (!same) group.append(rect);
-      this.rects.set(cell, rect);
     }
   }
 
+  rect(cell) {
+    const [left, top, right, bottom] = cell.box;
+    const made = document.createElementNS(SVG, "rect");
+    made.setAttribute("x", left);
+    made.setAttribute("y", top);
+    made.setAttribute("width", Math.max(right - left, 1));
+    made.setAttribute("height", Math.max(bottom - top, 1));
+    return made;
+  }
+
   select(cells, current) {
-    for (const rect of this.rects.values()) rect.classList.remove("on", "current");
-    for (const cell of cells) this.rects.get(cell)?.classList.add("on");
+    for (const rect of this.marked) rect.classList.remove("on", "current");
+    this.marked = cells.map((cell) => this.rects.get(cell)).filter(Boolean);
+    for (const rect of this.marked) rect.classList.add("on");
     const rect = this.rects.get(current);
-    rect?.classList.add("current");
-    if (rect) rect.parentNode.append(rect); // above its neighbours
+    if (rect) {
+      rect.classList.add("current");
+      this.marked.push(rect);
+      if (rect !== rect.parentNode.lastChild) rect.parentNode.append(rect); // above its neighbours
+    }
     this.current = rect || null;
     this.reveal();
   }
