@@ -57,7 +57,8 @@ class Fake:
         height, width = source.pixels().shape[:2]
         page = Page(source.number, width, height)
         if "blank" not in name:
-            texts = [row * 5 for row in TEXTS * 60] if "large" in name else TEXTS
+            times = 180 if "huge" in name else 60
+            texts = [row * 5 for row in TEXTS * times] if "large" in name else TEXTS
             page.tables = [table_of(texts, source.number, width, height)]
         return page
 

@@ -255,3 +255,63 @@ def test_a_journal_that_cannot_be_written_is_kept(run, picture, tmp_path, monkey
         code, _, err = run("table", picture, "-o", tmp_path / "a.csv")
     assert (code, "No space left on device; --resume goes on" in err) == (1, True)
     assert run("table", picture, "-o", tmp_path / "a.csv", "--resume")[0] == 0
+
+
+@pytest.fixture
+def two_tables(monkeypatch, tmp_path):
+    """A folder of inputs whose names meet where each table gets a file."""
+    for name in ("a.tif", "b.tif"):
+        tiff(tmp_path / name, [30, 40])
+    for name in ("a-2.png", "b.png"):
+        Image.new("RGB", (20, 20), "black").save(tmp_path / name)
+    return tmp_path
+
+
+def test_tables_of_inputs_with_like_names_do_not_meet(run, two_tables, tmp_path):
+    code, _, err = run("table", two_tables, "--no-join", "-f", "csv", "-o", f"{tmp_path}/out/")
+    assert code == 0, err
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["a-1.csv", "a-2.csv", "a-2.png.csv", "b.png.csv", "b.tif-1.csv", "b.tif-2.csv"]
+    assert "a-2.csv: table 2 of 2" in err
+    again = ("table", two_tables, "--no-join", "-f", "csv", "-o", f"{tmp_path}/out/")
+    code, _, err = run(*again)
+    assert code == 1 and "a-2.png.csv: expected no such file" in err
+    assert run(*again, "--resume")[0] == 0
+
+
+@pytest.mark.parametrize(("ids", "split", "stems"), [
+    (["a.png", "x/a.pdf", "-"], False, ["a", "a-2", "stdin"]),
+    (["a.png", "a-2.png", "b-2.png"], True, ["a", "a-2.png", "b-2"]),
+    (["x/a.png", "y/a.png"], True, ["a.png", "a.png (2)"]),
+    (["é" * 300 + ".png"], False, ["é" * 100]),
+])  # fmt: skip
+def test_names_of_files_in_a_folder(ids, split, stems):
+    from tallow.cli.table_targets import stems as named
+
+    assert named(ids, split) == stems
+
+
+def test_a_missing_package_stops_no_other_file(run, picture, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    heic = tmp_path / "b.heic"
+    heic.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    code, _, err = run("table", heic, picture, "-o", tmp_path / "out.csv")
+    assert code == 1 and (tmp_path / "out.csv").exists()
+    assert f"failed: {heic}: HEIC pictures need pillow-heif: pip install" in err
+
+
+def test_messages_of_what_is_no_document(run, tmp_path):
+    (tmp_path / "fake.pdf").write_bytes(b"no PDF at all")
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    code, _, err = run("table", tmp_path / "fake.pdf", tmp_path / "loop.png")
+    assert code == 1
+    assert "fake.pdf: format: expected PDF or one of PNG, JPEG" in err
+    assert "loop.png: file: expected a readable file, got Too many levels of symbolic links" in err
+
+
+@pytest.mark.parametrize("option", ["--detect", "--structure"])
+def test_names_of_steps_are_listed(run, picture, monkeypatch, option):
+    monkeypatch.undo()
+    code, _, err = run("table", picture, option, "nope")
+    assert code == 1
+    assert f"{option}: expected " in err and "rulings, " in err and "table-transformer, " in err

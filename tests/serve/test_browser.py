@@ -53,8 +53,8 @@ def opened(browser, client, path="/", **options):
     problems = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda said: said.type == "error" and problems.append(said.text))
-    page.goto(f"http://127.0.0.1:{client.port}{path}")
-    page.wait_for_selector("#limits:not(:empty)")
+    page.goto(f"http://127.0.0.1:{client.port}/{path.lstrip('/')}")
+    page.wait_for_selector("#limits:not(:empty)", state="attached")
     page.problems = problems
     yield page
     context.close()
@@ -183,8 +183,11 @@ def test_keys(page):
     page.keyboard.press("Control+y")
     page.keyboard.press("Control+Shift+Z")
     assert texts(page)[0] == ["one", "two", "2024"]
-    page.keyboard.press("Tab")  # out of the grid: no trap
+    page.keyboard.press("Shift+Tab")  # out of the grid: no trap
     assert page.evaluate("document.activeElement.id") == "text"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.dataset.form") == "xlsx"
 
 
 def test_the_toolbar(page):
@@ -266,7 +269,7 @@ def test_errors_are_told(page, client):
     upload(page, *files)
     listed = page.locator("#list li").all_inner_texts()
     assert "no table found" in listed[0]
-    assert "failed" in listed[1] and "expected one of PNG" in listed[1]
+    assert "failed" in listed[1] and "expected PDF or one of PNG" in listed[1]
     assert page.input_value("#tables") == "2/0"
     page.select_option("#tables", "0/-1")
     assert page.text_content("#page-note") == "No table was found on page 1."
@@ -346,6 +349,62 @@ def test_large_tables_scroll_in_their_own_box(browser, client, options):
         page.keyboard.press("Enter")
         saved(page)
         assert page.evaluate(FITS), "the page is wider than the window"
+
+
+def test_of_a_huge_table_only_rows_in_sight_are_drawn(page):
+    upload(page, ("huge large.png", picture()))
+    rows = "[...document.querySelectorAll('#grid tbody tr:not(.gap)')]"
+    assert page.evaluate(f"{rows}.length") < 80
+    assert page.locator("#grid").get_attribute("aria-rowcount") == "541"
+    cell(page, 0).click()
+    covered = "document.querySelector('#grid thead').getBoundingClientRect().bottom"
+    box = "document.activeElement.getBoundingClientRect()"
+    moves = {"Control+ArrowDown": "A540", "ArrowRight": "B540", "PageUp": None, "ArrowUp": None,
+             "Control+End": "O540", "Shift+Tab": "O540", "Tab": "O540"}  # fmt: skip
+    for key, place in [*moves.items(), ("ArrowUp", "O539")]:
+        if "Tab" in key:
+            page.keyboard.press(key)
+            continue
+        page.keyboard.press(key)
+        assert place in (None, current(page)), key
+        assert page.evaluate(f"{box}.top >= {covered}"), f"{key}: below the letters"
+        assert page.evaluate("document.activeElement.cell.text === document.getElementById('text')"
+                             ".value"), key  # fmt: skip
+    page.keyboard.type("last but one")
+    page.keyboard.press("Enter")
+    page.evaluate("document.getElementById('holder').scrollTop = 0")
+    page.wait_for_function(f"() => {rows}.some(row => row.number === 5)")
+    page.keyboard.press("ArrowUp")  # the focus was kept
+    assert current(page) == "O539" and page.input_value("#text") == "last but one"
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Delete")
+    saved(page)
+    page.keyboard.press("Control+z")
+    saved(page)
+    assert page.input_value("#text") in ("last but one", "-7.5%")
+
+
+def test_another_window_does_not_lose_edits(browser, client, page):
+    upload(page, ("a.png", picture()))
+    with opened(browser, client, page.evaluate("location.hash")) as other:
+        other.wait_for_selector("#grid")
+        cell(other, 3).click()
+        other.keyboard.type("of the other")
+        other.keyboard.press("Enter")
+        saved(other)
+        cell(page, 0).click()
+        page.keyboard.type("of this one")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#alert >> text=changed in another window")
+        assert texts(page)[1][0] == "of the other" and texts(page)[0][0] == "Name"
+        page.problems.clear()  # Chromium logs the 409
+        cell(page, 0).click()
+        page.keyboard.type("again")
+        page.keyboard.press("Enter")
+        saved(page)
+        other.reload()
+        other.wait_for_selector("#grid")
+        assert [row[0] for row in texts(other)[:2]] == ["again", "of the other"]
 
 
 @pytest.mark.parametrize(

@@ -314,3 +314,40 @@ def test_the_page_and_its_parts(shared):
         assert shared.get(f"/static/{name}").status == 200
     limits = shared.get("/api/limits").json
     assert limits["files"] == 20
+
+
+def test_cells_alone_are_edited(shared):
+    job = shared.finished(("a.png", picture()))
+    address = f"/api/jobs/{job['id']}/files/0/tables/0"
+    cell = job["files"][0]["tables"][0]["cells"][4] | {"text": "4711.5", "confidence": 1}
+    answer = shared.ask("PATCH", address, {"version": 1, "cells": [cell]})
+    assert answer.status == 200, answer.body
+    assert answer.json["version"] == 2
+    assert dict(answer.json["cells"])[4]["value"] == "4711.5"  # 0049 stands below
+    kept = shared.get(f"/api/jobs/{job['id']}").json["files"][0]["tables"][0]
+    assert kept["cells"][4]["text"] == "4711.5" and kept["version"] == 2
+    assert kept["cells"][5]["text"] == "(12)"
+
+
+@pytest.mark.parametrize(("body", "status"), [
+    ({"version": 7, "cells": []}, 409),
+    ({"cells": [{"row": 0, "column": 9}]}, 409),
+    ({"cells": [{"row": 0, "column": 0, "row_span": 2}]}, 409),
+    ({"cells": [{"row": -1, "column": 0}]}, 400),
+    ({"cells": 5}, 400),
+    ([], 400),
+])  # fmt: skip
+def test_edits_of_what_is_not_there_are_refused(shared, body, status):
+    job = shared.finished(("a.png", picture()))
+    address = f"/api/jobs/{job['id']}/files/0/tables/0"
+    assert shared.ask("PATCH", address, body).status == status
+    assert shared.get(f"/api/jobs/{job['id']}").json["files"] == job["files"]
+
+
+def test_a_stale_table_is_refused(shared):
+    job = shared.finished(("a.png", picture()))
+    address, table = f"/api/jobs/{job['id']}/files/0/tables/0", job["files"][0]["tables"][0]
+    assert shared.ask("PUT", address, table).json["version"] == 2
+    assert shared.ask("PUT", address, table).status == 409
+    del table["version"]  # programs that are alone need none
+    assert shared.ask("PUT", address, table).json["version"] == 3

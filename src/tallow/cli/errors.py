@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -59,6 +60,8 @@ def _sentence(error: BaseException) -> str:
         return text
     if isinstance(error, MemoryError):
         return "out of memory"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{printable(str(error.filename or 'output'))}: {error.strerror}"
     name = type(error).__name__
     return f"{name}: {text}; run with --debug to see where" if text else f"{name}; run with --debug"
 

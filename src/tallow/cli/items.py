@@ -252,7 +252,8 @@ class Failures:
 
     def _line(self, item: NamedItem, error: TallowError) -> None:
         text = " ".join(str(error).split())
-        self.lines.append(text if text.startswith(item.id) else f"{item.id}: {text}")
+        name = "stdin" if item.id == "-" else item.id
+        self.lines.append(text if text.startswith(name) else f"{name}: {text}")
 
     def sound(self, found: Iterable[NamedItem]) -> list[NamedItem]:
         """The items that have values; takes down the others."""

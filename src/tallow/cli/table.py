@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from tallow.cli import items, options
 from tallow.cli.parameters import Option
-
-if TYPE_CHECKING:
-    pass
 
 NO_TABLE = 3
 """The exit code where a page has no table; what was found is written all the same."""
@@ -37,9 +34,9 @@ class Format(StrEnum):
 _HF = "a Hugging Face folder or hf: reference"
 _OUT = (
     "A file of .xlsx, .csv, .html, .md, .json or .parquet; with / at its end a folder, with a file "
-    "for each input."
+    "for each input. Of several tables .csv and .parquet become OUT-1.csv, OUT-2.csv, …"
 )
-_TRANSFORMER = "table-transformer, or " + _HF
+_TRANSFORMER = "table-transformer, " + _HF
 Output = Annotated[str | None, Option(_OUT, short="-o", metavar="OUT", absent="print the tables")]
 Pages = Annotated[str | None, Option("Pages, as 1-3,7,10-.", absent="all")]
 Password = Annotated[str | None, Option("Of encrypted PDFs.", absent="none")]
@@ -49,8 +46,15 @@ Ocr = Annotated[
 ]
 Language = Annotated[str | None, Option("Language of the text, as en or zh.", absent="any")]
 Dpi = Annotated[int, Option("Of scanned pages in PDFs.", min=36, max=1200)]
-DetectName = Annotated[str | None, Option(_TRANSFORMER, metavar="NAME", absent="by the page")]
-StructureName = Annotated[str | None, Option(_TRANSFORMER, metavar="NAME", absent="several, voted")]
+_DETECT = "layout, rulings, page (all of it is a table), " + _TRANSFORMER + "."
+DetectName = Annotated[str | None, Option(_DETECT, metavar="NAME", absent="layout")]
+_STRUCTURE = (
+    "rulings, slanet, slanet-plus, slanet-en, cyclecenternet, lore, cells (the one of these two "
+    "that fits), " + _TRANSFORMER + "."
+)
+StructureName = Annotated[
+    str | None, Option(_STRUCTURE, metavar="NAME", absent="several, chosen by the page")
+]
 
 
 def table(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tallow.cli.items import Failures, NamedItem
+from tallow.cli.table_targets import stems
 from tallow.cli.writing import check_writable, note, refuse_existing, written
 from tallow.errors import ArgumentError
 
@@ -24,6 +24,8 @@ class _UnwrittenError(ArgumentError):
 
 
 SUFFIXES = ("xlsx", "csv", "html", "md", "json", "parquet")
+SPLIT = ("csv", "parquet")
+"""Formats of one table: the second of `a` goes to `a-2.csv`."""
 
 
 class Job:
@@ -56,7 +58,8 @@ class Job:
         if output is None:
             _refuse_without_output(resume, self.format, self.binary)
         elif not self.folder:
-            refuse_existing(output, force)
+            for path in [output] if resume else self._written_as(output):
+                refuse_existing(path, force)
             check_writable(output)
 
     def run(self, found: list[NamedItem], pages: str | None, password: str | None) -> int:
@@ -120,26 +123,33 @@ class Job:
         return len(empty)
 
     def _targets(self, ready: list[NamedItem]) -> list[tuple[NamedItem, str]]:
-        """Where each file's tables go in the output's folder; of one name the second gets `-2`."""
+        """Where each file's tables go in the output's folder."""
         assert self.output is not None
         with written(self.output):
             os.makedirs(self.output, exist_ok=True)
-        taken: set[str] = set()
         found = []
-        for item in ready:
-            stem = "stdin" if item.id == "-" else Path(item.id).stem
-            names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
-            stem = next(name for name in names if name not in taken)
-            taken.add(stem)
+        for item, stem in zip(ready, stems([item.id for item in ready], self.split), strict=True):
             target = os.path.join(self.output, f"{stem}.{self.ending()}")
-            refuse_existing(target, self.force or self._is_done(target))
+            if not self._is_done(target):
+                for path in self._written_as(target):
+                    refuse_existing(path, self.force)
             found.append((item, target))
         return found
 
+    @property
+    def split(self) -> bool:
+        """Whether each table gets a file of its own, where a document has several."""
+        return self.format in SPLIT
+
+    def _written_as(self, target: str) -> list[str]:
+        """The paths by which it is seen whether a document was written: of several, the first."""
+        stem, suffix = os.path.splitext(target)
+        return [target, f"{stem}-1{suffix}"] if self.split else [target]
+
     def _is_done(self, target: str) -> bool:
         """Whether the run that is gone on with wrote this file of its folder already."""
-        there = os.path.isfile(target) and not os.path.lexists(f"{target}.partial")
-        return self.resume and there
+        there = any(map(os.path.isfile, self._written_as(target)))
+        return self.resume and there and not os.path.lexists(f"{target}.partial")
 
     def _one(
         self,
@@ -169,7 +179,7 @@ class Job:
         documents: list[Document],
         journal: Journal | None,
     ) -> None:
-        from tallow.errors import FormatError
+        from tallow.errors import FormatError, MissingExtraError
 
         name = "stdin" if item.id == "-" else item.id
         try:
@@ -192,8 +202,8 @@ class Job:
             documents.append(self.reader.document(name, listed, lean=self.lean))
         except _UnwrittenError:
             raise
-        except (FormatError, ArgumentError) as error:
-            failures.add(item, error)
+        except (FormatError, ArgumentError, MissingExtraError) as error:
+            failures.add(item, error)  # of a package that other files may do without, too
 
     @staticmethod
     def _sound(
@@ -205,7 +215,8 @@ class Job:
         for page in pages:
             page.seconds = {}
             if page.error:
-                failures.add_page(item, TallowError(f"{name}, page {page.number}: {page.error}"))
+                why = page.error.removeprefix(f"{name}: ")
+                failures.add_page(item, TallowError(f"{name}, page {page.number}: {why}"))
             yield page
 
     @staticmethod
@@ -254,8 +265,10 @@ class Job:
             return
         with written(target):
             paths = write_as(f".{self.format}", document, target, overwrite=self.force)
-        for path in paths:
-            note(f"{path}: {_counted(len(document.tables), 'table')}")
+        count = len(document.tables)
+        for number, path in enumerate(paths, 1):
+            told = _counted(count, "table") if len(paths) == 1 else f"table {number} of {count}"
+            note(f"{path}: {told}")
 
 
 def _size(value: Any) -> list[int] | None:

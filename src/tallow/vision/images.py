@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -188,7 +189,9 @@ def told(name: object) -> Iterator[None]:
     except image.UnidentifiedImageError:
         raise FormatError(name, "format", f"one of {', '.join(FORMATS)}", "another") from None
     except image.DecompressionBombError as error:
-        raise FormatError(name, "size", f"at most {MAX_PIXELS} pixels", error) from None
+        found = re.search(r"\d+ pixels", str(error))  # of what Pillow says at length
+        got = found[0] if found else error
+        raise FormatError(name, "size", f"at most {MAX_PIXELS} pixels", got) from None
     except FAULTS as error:
         raise FormatError(name, "pixels", "a whole picture", error) from None
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from tallow.errors import ArgumentError, expect
 
 if TYPE_CHECKING:
     from tallow.documents.content import PageContent
@@ -32,6 +36,7 @@ def detector(name: str | None) -> Detect:
         return steps[name or "layout"]
     from tallow.documents.detection.table_transformer import TableTransformer
 
+    check_name("--detect", name, [*steps, "table-transformer"])
     return TableTransformer(PUBLISHED if name == "table-transformer" else name)
 
 
@@ -42,3 +47,14 @@ def whole_page(content: PageContent) -> list[Region]:
     if not content.words:
         return []
     return [Region((0.0, 0.0, content.width, content.height), source="page")]
+
+
+def check_name(where: str, name: str, known: Sequence[str]) -> None:
+    """Refuse a name that is no known one, and neither a folder nor a reference.
+
+    Raises:
+        ArgumentError: it is none of these.
+    """
+    reference = ":" in name or os.path.exists(name)
+    wanted = f"{', '.join(known)}, a Hugging Face folder or an hf: reference"
+    expect(name in known or reference, where, wanted, repr(name), ArgumentError)

@@ -90,7 +90,12 @@ def open_input(
         return _PdfInput(PdfFile(source, password, name=label), label, dpi)
     from tallow.vision.frames import PictureFile
 
-    return _PictureInput(PictureFile(source, label), label)
+    try:
+        return _PictureInput(PictureFile(source, label), label)
+    except FormatError as error:
+        if error.field != "format":
+            raise
+        raise FormatError(label, "format", f"PDF or {error.expected}", error.got) from None
 
 
 def _start(source: str | os.PathLike[str] | bytes, label: str) -> bytes:
@@ -109,7 +114,8 @@ def _start(source: str | os.PathLike[str] | bytes, label: str) -> bytes:
     except (OSError, ValueError) as error:
         if isinstance(error, FormatError):
             raise
-        raise FormatError(label, "file", "a readable file", error) from None
+        why = getattr(error, "strerror", None) or error
+        raise FormatError(label, "file", "a readable file", why) from None
 
 
 class _Closing:

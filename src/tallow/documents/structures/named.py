@@ -18,6 +18,7 @@ def proposers(name: str) -> list[Propose]:
     Raises:
         ArgumentError, HubError, FormatError: there is no such model, or it finds no rows.
     """
+    from tallow.documents.detection.named import check_name
     from tallow.documents.structures import (
         aligned,
         classifier,
@@ -38,6 +39,7 @@ def proposers(name: str) -> list[Propose]:
     }
     if name in steps:
         return steps[name]
+    check_name("--structure", name, [*steps, "table-transformer"])
     from tallow.documents.structures.table_transformer import PUBLISHED, TableTransformer
 
     return [TableTransformer(PUBLISHED if name == "table-transformer" else name)]

@@ -142,12 +142,19 @@ class Jobs:
         if job.open:
             job.become(CANCELLED, why or "The job was cancelled.")
         job.publish("gone")
+        self._tell_positions()
         await asyncio.to_thread(remove, job.folder)
 
     def position(self, job: Job) -> int:
         """How many jobs are to be read before this one."""
         order = [each for each in self.jobs.values() if each.open]
         return order.index(job) if job in order else 0
+
+    def _tell_positions(self) -> None:
+        """Tell those who wait how many are before them."""
+        waiting = [job for job in self.jobs.values() if job.state == WAITING]
+        for job in waiting:
+            job.publish("position", position=self.position(job))
 
     async def _work(self, job: Job) -> None:
         async with self._slots:
@@ -177,6 +184,7 @@ class Jobs:
         read = any(file.state == "done" for file in job.files)
         job.touch()
         job.become(DONE if read else state, error)
+        self._tell_positions()
 
     def _told(self, job: Job, message: dict[str, Any]) -> None:
         """Take what the process says; it is believed no more than a file is."""

@@ -23,8 +23,10 @@ export class Editor {
     this.holder.addEventListener("copy", (event) => this.copy(event));
     this.holder.addEventListener("paste", (event) => this.paste(event));
     by("tools").addEventListener("click", (event) => {
-      const what = event.target.dataset?.do;
-      if (what) this[what]();
+      const button = event.target.closest("[data-do]");
+      if (!button || button.disabled) return;
+      this[button.dataset.do]();
+      if (event.detail) this.focus(); // by a pointer: keys are for the cells again
     });
     const text = by("text");
     text.addEventListener("change", () => this.setText(text.value));

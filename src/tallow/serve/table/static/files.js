@@ -16,6 +16,8 @@ function element(name, className, text = "") {
   return made;
 }
 
+const waitingBehind = (count) => (count ? `waiting behind ${count} other${count > 1 ? "s" : ""}` : "waiting");
+
 // Errors of files begin with the name, which stands there already.
 function whyOf(file) {
   const name = `${file.name}: `;
@@ -31,6 +33,7 @@ export class FileList {
 
   show(files, state, position = 0) {
     const open = ["uploading", "waiting", "running"].includes(state);
+    this.list.classList.toggle("finished", !open);
     this.list.replaceChildren(...files.map((file) => this.row(file, position)));
     this.rows = [...this.list.children];
     if (open) {
@@ -61,7 +64,7 @@ export class FileList {
   }
 
   words(file, position) {
-    if (file.state === "waiting" && position > 0) return `waiting behind ${position} other${position > 1 ? "s" : ""}`;
+    if (file.state === "waiting") return waitingBehind(position);
     if (file.state !== "done") return STATES[file.state] || file.state;
     const count = file.tables.length, empty = file.pages.filter((page) => !page.tables && !page.error);
     const failed = file.pages.filter((page) => page.error);
@@ -100,16 +103,19 @@ export class FileList {
     }
   }
 
-  become(state) {
-    if (state !== "running") return;
+  become(state) { if (state === "running") this.wait(0); }
+
+  // So many jobs are before this one.
+  wait(position) {
     for (const row of this.rows) {
-      if (row.classList.contains("waiting")) row.querySelector(".state").textContent = "waiting";
+      if (row.classList.contains("waiting")) row.querySelector(".state").textContent = waitingBehind(position);
     }
   }
 
   progress({ file, page, done, pages, step }) {
     const row = this.rows[file];
     if (!row) return;
+    row.classList.replace("waiting", "reading");
     const where = pages > 1 ? `page ${page} (${Math.min(done + 1, pages)} of ${pages}): ` : "";
     row.querySelector(".state").textContent = where + (STEPS[step] || step);
     const bar = row.querySelector("progress");

@@ -94,6 +94,7 @@ function listen(job) {
 function told(event) {
   if (event.kind === "progress") list.progress(event);
   else if (event.kind === "file") refresh(false);
+  else if (event.kind === "position") list.wait(event.position);
   else if (event.kind === "state") list.become(event.state);
 }
 
@@ -147,6 +148,7 @@ function offer(job) {
     ? file.tables.map((table, number) => ({ file, number, label: labelOf(job, file, table, number) }))
     : [{ file, number: -1, label: `${nameOf(job, file)}no table` }]));
   by("result").hidden = !choices.length;
+  document.querySelector(".downloads").hidden = !choices.some((choice) => choice.number >= 0);
   by("again").hidden = false;
   if (!choices.length) return;
   by("tables").replaceChildren(...choices.map((choice) => {

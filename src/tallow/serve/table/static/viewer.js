@@ -4,6 +4,7 @@ import { isDoubtful, letters } from "./grid.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const ZOOMS = [0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4];
+const CROP_HEIGHT = 72; // pixels, at least where three times the size do
 const by = (id) => document.getElementById(id);
 
 export class Viewer {
@@ -127,9 +128,12 @@ export class Viewer {
     const left = Math.max(0, (cell.box[0] - margin) * k), top = Math.max(0, (cell.box[1] - margin) * k);
     const width = Math.max(1, Math.min(picture.naturalWidth - left, (cell.box[2] - cell.box[0] + 2 * margin) * k));
     const height = Math.max(1, Math.min(picture.naturalHeight - top, (cell.box[3] - cell.box[1] + 2 * margin) * k));
-    canvas.width = Math.round(width);
-    canvas.height = Math.round(height);
-    canvas.getContext("2d").drawImage(picture, left, top, width, height, 0, 0, canvas.width, canvas.height);
+    const larger = Math.min(3, Math.max(1, CROP_HEIGHT / height)); // small print is shown larger
+    canvas.width = Math.round(width * larger);
+    canvas.height = Math.round(height * larger);
+    const context = canvas.getContext("2d");
+    context.imageSmoothingQuality = "high";
+    context.drawImage(picture, left, top, width, height, 0, 0, canvas.width, canvas.height);
     return true;
   }
 }
