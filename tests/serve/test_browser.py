@@ -4,110 +4,29 @@ Screenshots go to build/screenshots, to be looked at.
 """
 
 import io
-import os
-from contextlib import contextmanager
-from importlib import resources
-from pathlib import Path
 
 import openpyxl
 import pytest
 
 from pdf_made import encrypted
-from serve_client import eventually, picture, served
+from serve_client import eventually, picture
+from serve_page import (
+    DARK,
+    DESKTOP,
+    FITS,
+    PHONE,
+    SHOTS,
+    cell,
+    current,
+    opened,
+    saved,
+    texts,
+    upload,
+    violations,
+    wait_until_said,
+)
 
 pytestmark = pytest.mark.needs_browser
-
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-SHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
-DESKTOP = {"viewport": {"width": 1280, "height": 900}}
-PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
-FITS = "document.documentElement.scrollWidth <= window.innerWidth"
-DARK = DESKTOP | {"color_scheme": "dark"}
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("served"), upload_bytes=3_000_000) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        # A container's root has no user namespaces, which Chromium's sandbox is made of.
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield found
-        found.close()
-
-
-@contextmanager
-def opened(browser, client, path="/", **options):
-    """A page that must not log an error."""
-    context = browser.new_context(accept_downloads=True, **DESKTOP | options)
-    context.set_default_timeout(20_000)
-    page = context.new_page()
-    problems = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda said: said.type == "error" and problems.append(said.text))
-    page.goto(f"http://127.0.0.1:{client.port}/{path.lstrip('/')}")
-    page.wait_for_selector("#limits:not(:empty)", state="attached")
-    page.problems = problems
-    yield page
-    context.close()
-    assert not problems
-
-
-@pytest.fixture
-def page(browser, client):
-    with opened(browser, client) as page:
-        yield page
-
-
-def upload(page, *files, done=True):
-    """Give files to the page, each (name, bytes), and wait for their tables."""
-    payload = [{"name": n, "mimeType": "image/png", "buffer": data} for n, data in files]
-    page.set_input_files("#files", payload)
-    if done:
-        page.wait_for_selector("#grid")
-        page.wait_for_selector(".cancel", state="detached")
-
-
-def texts(page):
-    """The texts of the grid by rows, without what is for screen readers and marks."""
-    return page.evaluate(
-        """() => [...document.querySelectorAll("#grid tbody tr")].map((row) =>
-             [...row.querySelectorAll("td")].map((cell) => cell.cell.text))"""
-    )
-
-
-def current(page):
-    return page.text_content("#where")
-
-
-def saved(page):
-    page.wait_for_selector("#saved:text-is('saved')")
-
-
-def cell(page, number):
-    return page.locator("#grid td").nth(number + 1)  # the corner is the first
-
-
-def wait_until_said(page, text):
-    """What a screen reader is told comes a moment after what is shown."""
-    page.wait_for_function("text => document.querySelector('#said').textContent == text", arg=text)
-
-
-def violations(page):
-    script = resources.files("axe_playwright_python").joinpath("axe.min.js")
-    page.evaluate(script.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', "
-                          "'wcag21aa', 'wcag22aa', 'best-practice']})")  # fmt: skip
-    return [(each["id"], [node["html"][:200] for node in each["nodes"]])
-            for each in found["violations"]]  # fmt: skip
 
 
 def test_upload_edit_and_download(page):
@@ -335,76 +254,6 @@ def test_pasted_pictures_and_cells(page):
         }"""
     )
     assert [row[:2] for row in texts(page)[:2]] == [["p", "q"], ["r", "s"]]
-
-
-@pytest.mark.parametrize("options", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_large_tables_scroll_in_their_own_box(browser, client, options):
-    with opened(browser, client, **options) as page:
-        upload(page, ("large.png", picture()))
-        assert [len(texts(page)), len(texts(page)[0])] == [180, 15]
-        cell(page, 0).click()
-        page.keyboard.press("Control+End")
-        assert current(page) == "O180"
-        page.keyboard.type("end")
-        page.keyboard.press("Enter")
-        saved(page)
-        assert page.evaluate(FITS), "the page is wider than the window"
-
-
-def test_of_a_huge_table_only_rows_in_sight_are_drawn(page):
-    upload(page, ("huge large.png", picture()))
-    rows = "[...document.querySelectorAll('#grid tbody tr:not(.gap)')]"
-    assert page.evaluate(f"{rows}.length") < 80
-    assert page.locator("#grid").get_attribute("aria-rowcount") == "541"
-    cell(page, 0).click()
-    covered = "document.querySelector('#grid thead').getBoundingClientRect().bottom"
-    box = "document.activeElement.getBoundingClientRect()"
-    moves = {"Control+ArrowDown": "A540", "ArrowRight": "B540", "PageUp": None, "ArrowUp": None,
-             "Control+End": "O540", "Shift+Tab": "O540", "Tab": "O540"}  # fmt: skip
-    for key, place in [*moves.items(), ("ArrowUp", "O539")]:
-        if "Tab" in key:
-            page.keyboard.press(key)
-            continue
-        page.keyboard.press(key)
-        assert place in (None, current(page)), key
-        assert page.evaluate(f"{box}.top >= {covered}"), f"{key}: below the letters"
-        assert page.evaluate("document.activeElement.cell.text === document.getElementById('text')"
-                             ".value"), key  # fmt: skip
-    page.keyboard.type("last but one")
-    page.keyboard.press("Enter")
-    page.evaluate("document.getElementById('holder').scrollTop = 0")
-    page.wait_for_function(f"() => {rows}.some(row => row.number === 5)")
-    page.keyboard.press("ArrowUp")  # the focus was kept
-    assert current(page) == "O539" and page.input_value("#text") == "last but one"
-    page.keyboard.press("Control+a")
-    page.keyboard.press("Delete")
-    saved(page)
-    page.keyboard.press("Control+z")
-    saved(page)
-    assert page.input_value("#text") in ("last but one", "-7.5%")
-
-
-def test_another_window_does_not_lose_edits(browser, client, page):
-    upload(page, ("a.png", picture()))
-    with opened(browser, client, page.evaluate("location.hash")) as other:
-        other.wait_for_selector("#grid")
-        cell(other, 3).click()
-        other.keyboard.type("of the other")
-        other.keyboard.press("Enter")
-        saved(other)
-        cell(page, 0).click()
-        page.keyboard.type("of this one")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#alert >> text=changed in another window")
-        assert texts(page)[1][0] == "of the other" and texts(page)[0][0] == "Name"
-        page.problems.clear()  # Chromium logs the 409
-        cell(page, 0).click()
-        page.keyboard.type("again")
-        page.keyboard.press("Enter")
-        saved(page)
-        other.reload()
-        other.wait_for_selector("#grid")
-        assert [row[0] for row in texts(other)[:2]] == ["again", "of the other"]
 
 
 @pytest.mark.parametrize(
