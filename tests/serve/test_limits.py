@@ -316,3 +316,18 @@ def test_files_on_the_disk_are_private(strict):
     strict.finished(("a.png", PNG))
     for path in strict.folder.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0 or path.name == "lock", path
+
+
+def test_a_disk_that_is_full_during_a_download(tmp_path, monkeypatch):
+    from tallow.serve.table import work
+
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(work.Path, "write_bytes", full)
+    told = []
+    table = {"rows": 1, "columns": 1, "cells": [], "box": None, "page": 1, "pages": [1],
+             "title": "", "source": "", "confidence": 1, "header_rows": 0,
+             "column_types": []}  # fmt: skip
+    work.Writing([table], "a", "md", True, tmp_path / "x").do(told.append)
+    assert told[0]["full"] is True and "No space left" in told[0]["error"]

@@ -161,6 +161,15 @@ def test_names_of_sheets_are_allowed_and_differ():
     assert names[0] == "a b c" and names[5].startswith("Pages 1-2")
 
 
+def test_long_notes_do_not_widen_the_columns_that_they_span():
+    note = " ".join(["a note of many words"] * 20)
+    cells = [Cell(0, c, text="Yes") for c in range(4)] + [Cell(1, 0, column_span=4, text=note)]
+    table = Table(2, 4, cells)
+    widths = sheets.column_widths(table)
+    assert max(widths) <= 14
+    assert sheets.row_heights(table, widths)[1] > 100  # points: it stands in lines
+
+
 def test_widths_follow_contents_and_wide_characters_count_twice():
     widths = sheets.column_widths(
         table_of([["1", "分类名称表", "分类名称", "x" * 500]], header_rows=0)

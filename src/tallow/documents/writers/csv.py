@@ -10,6 +10,9 @@ from tallow.documents.writers.text import held, is_number, plain
 
 # Of OWASP, "CSV Injection"; the wide forms are read as formulas where Japanese is the language.
 _STARTS_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# Programs that read a table pass over these before a formula: a byte order mark at the beginning of
+# a file, and what has no width or is blank.
+_PASSED_OVER: Final = " \u00a0\u200b\u2060\u3000\ufeff"
 _LONE_SIGNS: Final = frozenset({"-", "+", "--", "---", "－", "＋"})
 
 
@@ -55,6 +58,6 @@ def filled(table: Table, text: Callable[[Cell], str], fill: bool) -> list[list[s
 def _text(cell: Cell, guard: bool) -> str:
     value = held(cell)
     text = plain(value)
-    if guard and not is_number(value) and text.startswith(_STARTS_FORMULA):
+    if guard and not is_number(value) and text.lstrip(_PASSED_OVER).startswith(_STARTS_FORMULA):
         return text if text.strip() in _LONE_SIGNS else f"'{text}"
     return text

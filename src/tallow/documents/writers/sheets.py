@@ -89,7 +89,8 @@ def text_width(line: str) -> float:
 def column_widths(table: Table) -> list[float]:
     """Widths of columns by their contents, in widths of a digit, between bounds.
 
-    What spans columns widens the ones that it spans by equal parts, where they are too narrow.
+    What spans columns widens the ones that it spans by equal parts, where they are too narrow; long
+    notes and titles stand in lines instead.
     """
     widths = [NARROWEST] * table.columns
     for cell in sorted(table.cells, key=lambda cell: cell.column_span):
@@ -103,7 +104,10 @@ def column_widths(table: Table) -> list[float]:
         wanted = width * (1.1 if cell.header or cell.bold else 1.0) + 2
         wanted += cell.align == "right"
         columns = range(cell.column, min(cell.right, table.columns))
-        limit = WIDEST if len(columns) == 1 else WIDEST / 2 * len(columns)
+        limit = WIDEST
+        if len(columns) > 1:
+            longest = max(map(text_width, cell.text.split()), default=0.0)
+            limit = max((_LONG_HEAD + 2) * len(columns), longest + 2)
         missing = min(wanted, limit) - sum(widths[column] for column in columns)
         if missing > 0 and len(columns):
             for column in columns:

@@ -334,15 +334,14 @@ class _Routes:
 
         path = job.folder / f"download-{secrets.token_hex(8)}"
         work = Writing(tables, name, form, job.options.raw, path)
-        problems: list[str] = []
+        problems: list[dict[str, Any]] = []
         try:
             async with self.writing:
-                await run(
-                    work, lambda message: problems.append(str(message.get("error"))),
-                    self.limits.download_seconds,
-                )  # fmt: skip
+                await run(work, problems.append, self.limits.download_seconds)
+            if problems and problems[0].get("full") is True:
+                raise RefusalError(507, "The server's disk is full: the file cannot be written.")
             if problems:
-                raise RefusalError(409, problems[0])
+                raise RefusalError(409, str(problems[0].get("error")))
             return await asyncio.to_thread(path.read_bytes)
         except TimeoutError:
             raise RefusalError(503, "Writing the file took too long.") from None

@@ -94,7 +94,7 @@ async def _end(process: asyncio.subprocess.Process, said: asyncio.Task[str]) -> 
 
 def _why(code: int, said: str) -> str:
     if code == -signal.SIGKILL or "MemoryError" in said:
-        return "Reading this file took more memory than there is."
+        return "Reading this file took more memory than there is, and was ended."
     if said:
         print(said, file=sys.stderr)
     name = signal.Signals(-code).name if -code in {*signal.Signals} else f"code {code}"

@@ -11,6 +11,7 @@ from tallow.errors import FormatError, TallowError
 from tallow.lazy_dataclasses import dataclass, field
 from tallow.serve.table.limits import Limits
 from tallow.serve.table.options import Factory, Options
+from tallow.serve.table.refusals import FULL
 
 if TYPE_CHECKING:
     from tallow.documents.document import Document, Page
@@ -142,7 +143,10 @@ class Writing:
         except TallowError as error:
             tell({"kind": "error", "error": sentence(error)})
             return
-        self.path.write_bytes(made)
+        try:
+            self.path.write_bytes(made)
+        except OSError as error:
+            tell({"kind": "error", "error": sentence(error), "full": error.errno in FULL})
 
     def _document(self) -> Document:
         from tallow.serve.table.tables import document_of
