@@ -315,3 +315,19 @@ def test_names_of_steps_are_listed(run, picture, monkeypatch, option):
     code, _, err = run("table", picture, option, "nope")
     assert code == 1
     assert f"{option}: expected " in err and "rulings, " in err and "table-transformer, " in err
+
+
+def test_a_drawn_table_breaks_no_words(monkeypatch, capsys):
+    from tallow.cli.table_output import draw
+    from tallow.documents import Cell, Table
+
+    monkeypatch.setenv("COLUMNS", "60")
+    texts = [["Cost category", "All of it", "Less"], ["Entertainment and others", "1", "2"],
+             ["Subcontracts for all kinds of work", "12,345,678", "[bold]x"]]  # fmt: skip
+    cells = [Cell(r, c, text=t) for r, row in enumerate(texts) for c, t in enumerate(row)]
+    draw(Table(3, 3, cells, header_rows=1))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 60
+    shown = " ".join(lines)
+    words = " ".join(" ".join(row) for row in texts).split()
+    assert all(word in shown for word in words)

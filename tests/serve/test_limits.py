@@ -211,10 +211,10 @@ def test_a_cancelled_job_leaves_nothing(strict):
 
 def test_a_job_that_takes_too_long_is_ended(tmp_path):
     before = children()
-    with served(tmp_path, seconds=1.5) as client:
+    with served(tmp_path, seconds=4) as client:
         job = client.finished(("forever.png", PNG))
         assert job["state"] == "failed"
-        assert job["error"] == "Reading took more than 1.5 seconds and was ended."
+        assert job["error"] == "Reading took more than 4 seconds and was ended."
         assert not children() - before
         assert client.finished(("a.png", PNG))["state"] == "done"
 

@@ -20,7 +20,7 @@ class Limits:
     pixels: int = 100_000_000  # of a picture, and of what a page of a PDF is drawn with
     cells: int = 100_000  # of a table that is sent back after editing
     seconds: float = 900.0  # that a job may run
-    download_seconds: float = 60.0
+    download_seconds: float = 300.0  # of 100,000 cells as XLSX, on a busy machine
     memory_bytes: int = 8_000_000_000  # that the process of a job may allocate
     running: int = 1  # jobs at once
     waiting: int = 8  # jobs in the queue, those being uploaded among them
