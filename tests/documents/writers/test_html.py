@@ -51,3 +51,8 @@ def test_a_page_holds_every_table_and_escapes_its_name():
     assert "&lt;b&gt;.png" in page
     assert "<caption>One &amp; two</caption>" in page
     assert page.count("<table>") == 2
+
+
+def test_a_title_holds_no_markup():
+    page = document_html(Document("a\nb<c>.pdf", tables=[]))
+    assert "<title>a b&lt;c&gt;.pdf</title>" in page

@@ -6,7 +6,7 @@ from html import escape
 from typing import Final
 
 from tallow.documents.document import Cell, Document, Table
-from tallow.documents.writers.text import by_rows, clean, head_rows, runs
+from tallow.documents.writers.text import by_rows, clean, head_rows, one_line, runs
 
 _STYLE: Final = """\
 body { font-family: system-ui, sans-serif; margin: 2rem; }
@@ -36,7 +36,7 @@ def table_html(table: Table, *, row_headers: bool = False) -> str:
 
 def document_html(document: Document, *, row_headers: bool = False) -> str:
     """All tables of a document as one page that needs nothing else."""
-    name = _escaped(document.name) or "Tables"
+    name = escape(one_line(document.name)) or "Tables"
     tables = [table_html(each, row_headers=row_headers) for each in document.tables]
     return "\n".join([
         "<!DOCTYPE html>",
