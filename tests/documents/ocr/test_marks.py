@@ -108,3 +108,16 @@ def test_a_minus_of_a_narrow_font_is_none_of_hyphens():
     assert marks.dash(6.0, 11.0, "-9.0", 0) == marks.MINUS
     assert marks.dash(4.0, 11.0, "\u2212914", 0) == marks.HYPHEN
     assert marks.dash(6.0, 11.0, "a-b", 1) == "-"
+
+
+def test_lone_dashes_and_ticks_of_a_page_are_alike():
+    widths = (5, 6, 6, 5, 6)
+    pixels, words = page([(150 + 30 * i, 26, width) for i, width in enumerate(widths)])
+    bars = [Word("-", (150 + 30 * i, 26, 150 + 30 * i + width, 28), line=10 + i)
+            for i, width in enumerate(widths)]  # fmt: skip
+    found = marks.with_marks([*words, *bars], page_ink(pixels))[-len(bars) :]
+    assert len({word.text for word in found}) == 1
+    ticks = [Word(text, (0, 60 + i, 9, 68 + i), line=20 + i)
+             for i, text in enumerate("\u2713\u2714\u2713")]  # fmt: skip
+    found = marks.with_marks([*words, *ticks], page_ink(pixels))[-3:]
+    assert [word.text for word in found] == ["\u2713"] * 3

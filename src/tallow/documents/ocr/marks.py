@@ -25,7 +25,7 @@ HYPHEN, EN_DASH, EM_DASH, MINUS = "-", "\u2013", "\u2014", "\u2212"
 DASHES = frozenset((HYPHEN, EN_DASH, EM_DASH, MINUS, "\u2010", "\u2011", "\u2012", "\u2015"))
 
 LONGEST_HYPHEN = 0.56
-SHORTEST_MINUS = 0.5  # a hyphen before a number is two fifths as wide, a minus in narrow fonts so
+SHORTEST_MINUS = 0.49  # a hyphen is two fifths as wide, a minus of narrow fonts so
 SHORTEST_EM = 1.15
 _MOST_MARKS = 2000  # that no line holds: more are the texture of a picture
 MARK_CONFIDENCE = 0.9
@@ -218,7 +218,7 @@ def with_marks(words: Sequence[Word], ink: PageInk) -> list[Word]:
             else word
             for word in found
         ]
-    found = _with_like_ranges(found, unit)
+    found = _with_like_ranges(_with_like_marks(found, unit), unit)
     if any(word.text in shapes.TICKS for word in found):  # beside ticks stand crosses, not letters
         count = Counter(word.line for word in found)
         found = [
@@ -227,6 +227,25 @@ def with_marks(words: Sequence[Word], ink: PageInk) -> list[Word]:
             else word
             for word in found
         ]
+    return found
+
+
+def _with_like_marks(words: list[Word], unit: float) -> list[Word]:
+    """Words with lone dashes of a page's usual width as one, and its ticks of one weight.
+
+    A pixel more or less makes an en dash of a hyphen where print is small.
+    """
+    widths = [word.box[2] - word.box[0] for word in words if word.text in DASHES]
+    ticks = Counter(word.text for word in words if word.text in shapes.TICKS)
+    tick = max(ticks, key=lambda text: (ticks[text], text == shapes.TICK)) if ticks else ""
+    found = []
+    for word in words:
+        text = tick if word.text in shapes.TICKS else word.text
+        if text in DASHES and not word.turn:
+            width = word.box[2] - word.box[0]
+            near = [each for each in widths if abs(each - width) <= 1]
+            text = lone_dash(sum(near) / len(near) / unit)
+        found.append(word if text == word.text else replace(word, text=text))
     return found
 
 
@@ -306,7 +325,7 @@ def lone(word: Word, box: Box, ratio: Any, words: Sequence[Word], ink: PageInk) 
 
 def lone_dash(ratio: float) -> str:
     """The dash of a bar that stands alone, by its width in heights of a digit."""
-    if ratio < LONGEST_HYPHEN:
+    if ratio < SHORTEST_MINUS:
         return HYPHEN
     return EN_DASH if ratio < SHORTEST_EM else EM_DASH
 

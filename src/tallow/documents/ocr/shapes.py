@@ -70,17 +70,18 @@ def mark_of(mask: Mask, height: float, read: str = "") -> str:
     found = outline(mask)
     if height >= 0.6 and mask.shape[0] >= _LEAST_ROWS:
         leaning = mask.shape[0] >= 12 and _cross(found)  # of less, an X looks so by chance
-        return _tick(found, read) or leaning or _solid(found, height)
+        return _tick(found, read, mask.shape[0]) or leaning or _solid(found, height)
     return _solid(found, height)
 
 
-def _tick(found: Outline, read: str) -> str:
+def _tick(found: Outline, read: str, rows: int) -> str:
     rising = 0.3 <= found.left <= 0.8 and found.right <= 0.15 and 0.6 <= found.aspect <= 1.5
     if not rising or found.upper_left > 0.02 or found.lower_right > 0.19:
         return ""
     if read == ROOT and (found.aspect < 0.8 or found.fill < 0.17):
         return ROOT
-    return HEAVY_TICK if found.fill >= 0.26 and found.aspect > 1.05 else TICK
+    heavy = 0.26 if rows >= 10 else 0.34  # a pixel is more of a small one's stroke
+    return HEAVY_TICK if found.fill >= heavy and found.aspect > 1.05 else TICK
 
 
 def _cross(found: Outline) -> str:
