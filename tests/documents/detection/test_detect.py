@@ -276,8 +276,9 @@ def test_textures_of_photographs_are_no_tables():
     sheet = Sheet(seed=15)
     sheet.table(60, 80)
     content = sheet.content()
-    assert len(detect_without_models(content)) == 1
-    content.words = [replace(word, confidence=0.6) for word in content.words]
+    content.words = [replace(word, confidence=0.65) for word in content.words]
+    assert len(detect_without_models(content)) == 1  # small text in a grid
+    content.rulings = []
     assert detect_without_models(content) == []
     content.words = [replace(word, text="-", confidence=0.9) for word in content.words]
     assert detect_without_models(content) == []

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from drawn_tables import grid_table, paragraphs
 from tallow.documents.pictures.levels import ink_of, levels_of, noise_of
@@ -75,3 +75,18 @@ def test_flat_pages_are_not_bent(page, angle):
     levels = levels_of(np.asarray(picture))
     assert sheet_quad(levels) is None
     assert bent_quad(levels, ink_of(levels), noise_of(levels)) is None
+
+
+def test_a_frame_near_the_edge_of_a_sheet_stays():
+    """White of 4 pixels is around the frame; the sheet, turned by 5° on black, keeps its size."""
+    sheet = Image.new("RGB", (700, 500), "white")
+    draw = ImageDraw.Draw(sheet)
+    draw.rectangle([4, 4, 695, 495], outline=(0, 90, 160), width=3)
+    turned = sheet.rotate(-5, Image.Resampling.BICUBIC, expand=True, fillcolor="black")
+    quad = sheet_quad(levels_of(np.asarray(turned)))
+    assert quad is not None
+    width, height = (
+        np.linalg.norm(np.subtract(quad[1], quad[0])),
+        np.linalg.norm(np.subtract(quad[3], quad[0])),
+    )
+    assert (width, height) == pytest.approx((700, 500), abs=4)

@@ -93,7 +93,11 @@ def detect_with(content: PageContent, find: FindTables) -> list[Region]:
     regions = in_order([*regions, *_left_over(regions, apart)])
     if content.source == "picture":
         regions = whole_picture(upright, lines, regions)
-        regions = [each for each in regions if is_legible(words_within(lines, each.box))]
+        regions = [
+            each
+            for each in regions
+            if is_legible(words_within(lines, each.box), seen=bool(drawn or seen))
+        ]
     else:
         regions = [with_heads(each, lines, upright.rulings, regions) for each in regions]
     regions = [_around_words(region, lines) for region in regions]

@@ -85,7 +85,7 @@ def _edge(on_sheet: Any) -> tuple[float, float] | None:
     import numpy as np
 
     height, width = on_sheet.shape
-    run = max(3, width // 100)
+    run = max(3, width // 400)  # a longer one would leap over a frame near a sheet's edge
     total = np.cumsum(np.pad(on_sheet, ((0, 0), (1, 0))), axis=1, dtype=np.int32)
     full = total[:, run:] - total[:, :-run] == run
     has = full.any(axis=1)
