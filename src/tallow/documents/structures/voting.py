@@ -20,7 +20,7 @@ _SUREST = 0.99  # what confidence counts at most, and at least
 _LEAST_SURE = 0.55
 # Of the weight of all. Titles of sections stand beside blank cells in three of four published
 # tables, and labels of several rows span these in most: where models differ, so it is.
-_MOST, _SOME = 0.67, 0.3
+_MOST, _SOME = 0.6, 0.3
 
 Span: TypeAlias = tuple[int, int, int, int]
 """The row, column, rows and columns of a cell."""
@@ -201,14 +201,7 @@ def _groups(
 ) -> tuple[list[Span], list[tuple[int, int]]]:
     """Labels of several rows as cells over these, or above blank ones, as most say of them."""
     structure, filled = best.structure, _filled(best)
-    first = max(1, structure.header_rows or 0)
-    runs: list[Span] = []
-    for row in range(first, structure.rows):
-        if 0 in filled[row] and 1 in filled[row]:
-            runs.append((row, 0, 1, 1))
-        elif runs and sum(runs[-1][::2]) == row and 1 in filled[row]:
-            runs[-1] = (runs[-1][0], 0, runs[-1][2] + 1, 1)
-    runs = [run for run in runs if run[2] > 1]
+    runs, even = _runs(structure, filled)
     if not runs:
         return [], []
     total = sum(elector.weight for elector in electors)
@@ -217,7 +210,7 @@ def _groups(
         """How many say that a cell reaches over rows."""
         return sum(e.weight for e in electors if e.slots.get(span[:2], span)[2] > 1)
 
-    if sum(map(support, runs)) <= _SOME * total * len(runs):
+    if not even and sum(map(support, runs)) <= _SOME * total * len(runs):
         return [], [run[:2] for run in runs]
     values = {
         (slot.row, slot.column)
@@ -226,9 +219,43 @@ def _groups(
     }
     shared = [
         (row, column, rows, 1)
-        for row, _, rows, _ in runs
-        for column in filled[row] - {0, 1}
+        for row, label, rows, _ in runs
+        for column in (filled[row] - {0, 1} if label == 0 else ())
         if not any(column in filled[row + below] for below in range(1, rows))
         and (row, column) in values
     ]
-    return runs + [span for span in shared if support(span) > _SOME * total], []
+    labels = {run[:2] for run in runs}
+    shared = [span for span in shared if span[:2] not in labels and support(span) > _SOME * total]
+    return runs + shared, []
+
+
+def _runs(structure: Structure, filled: Sequence[set[int]]) -> tuple[list[Span], bool]:
+    """Labels of the first columns with the rows below them that these columns are blank in.
+
+    Second, whether that is so evenly: several such groups, all else of their rows having text.
+    Then the blanks are no values that are missing.
+    """
+    columns = structure.columns
+    groups: list[tuple[int, int, int]] = []  # row, rows, columns of labels
+    full = True
+    for row in range(max(1, structure.header_rows or 0), structure.rows):
+        start = min(filled[row], default=columns)
+        above = groups[-1] if groups else None
+        if start == 0:
+            groups.append((row, 1, 0))
+            full = full and len(filled[row]) == columns
+        elif above is not None and above[0] + above[1] == row and _labelled(above, start, filled):
+            groups[-1] = (above[0], above[1] + 1, start)
+            full = full and len(filled[row]) == columns - start
+        else:
+            full = False
+    several = [group for group in groups if group[1] > 1]
+    runs = [(row, c, rows, 1) for row, rows, labels in several for c in range(labels)]
+    even = full and len(several) > 1 and len({labels for _, _, labels in several}) == 1
+    return runs, even and columns > several[0][2] + 1
+
+
+def _labelled(group: tuple[int, int, int], start: int, filled: Sequence[set[int]]) -> bool:
+    """Whether a row whose text begins in column `start` goes on with a group of labels."""
+    row, _, labels = group
+    return labels in (0, start) and set(range(start + 1)) <= filled[row]
