@@ -20,6 +20,12 @@ def test_an_encrypted_file_needs_its_password():
     assert len(PdfFile(encrypted("open sesame"), "open sesame")) == 1
 
 
+def test_another_kind_of_encryption_is_told():
+    data = GOOD.replace(b"trailer << ", b"trailer << /Encrypt << /Filter /Other /V 9 >> ")
+    with pytest.raises(FormatError, match="encryption: .* got another kind"):
+        PdfFile(data)
+
+
 GOOD = pdf(text(100, 700, "word") + line(100, 690, 300, 690), text(1, 1, "two"))
 HOSTILE = {
     "cyclic forms": pdf("/X Do", forms={"X": "/Y Do 9 9 9 9 re f", "Y": "/X Do"}),

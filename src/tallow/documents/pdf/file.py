@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _lock = threading.RLock()
 
-_PASSWORD = 4  # FPDF_ERR_PASSWORD
+_PASSWORD, _SECURITY = 4, 5  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
 _MOST_BYTES = 1 << 30
 _MOST_PIXELS = 32_000_000  # of a rendered page: 96 MB of RGB
 _MOST_SIDE = 30_000  # pixels
@@ -197,6 +197,9 @@ def _open(name: str, data: bytes, password: str | None) -> Any:
         if error.err_code == _PASSWORD:
             got = "a wrong one" if password else "none"
             raise FormatError(name, "encryption", "the password of the file", got) from None
+        if error.err_code == _SECURITY:
+            wanted = "none, or the standard one by password"
+            raise FormatError(name, "encryption", wanted, "another kind") from None
         got = f"a damaged one, or one without pages ({error})"
         raise FormatError(name, "structure", "a PDF", got) from None
     except (ValueError, TypeError) as error:  # of a password that is no text
