@@ -84,3 +84,10 @@ def test_numbers_with_what_stands_around_them(text):
 @pytest.mark.parametrize("text", ["a1", "two", "", "Q4 results", "-"])
 def test_what_is_no_number(text):
     assert not is_number(text)
+
+
+def test_rows_of_labels_and_what_belongs_to_them_have_no_header():
+    rows = [["Name:", "Ann Lee"], ["Office:", "Oslo"], ["Started:", "2019"], ["Room:", "14"]]
+    table = read(rows)
+    assert table.header_rows == 0
+    assert [cell.header for cell in table.cells if cell.column == 0] == ["row"] * 4

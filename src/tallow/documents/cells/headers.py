@@ -60,6 +60,7 @@ def _evidence(table: Table, content: PageContent, structure: Structure, border: 
     score += 1.2 * _ruled(table, content, border) + 2.0 * _bolder(table, border)
     score += 2.0 * _filled(table, content, border) + 2.5 * _typed(table, border)
     score += 1.0 * _unlike(table, border) - 2.0 * _unfinished(table, border)
+    score -= 2.0 * _is_list(table)
     if _numbers_columns(table, border - 1):
         score += 2.0
     elif border < table.rows and _numbers_columns(table, border):
@@ -69,6 +70,24 @@ def _evidence(table: Table, content: PageContent, structure: Structure, border: 
     if _only_section(table, border):
         score -= 3.0  # a section row under the header belongs to what follows
     return score
+
+
+def _is_list(table: Table) -> bool:
+    """Whether rows are labels with what belongs to them, as in forms: no row is over the others.
+
+    So it is where the first column alone is bold, from its first row on, or where labels end in
+    colons there.
+    """
+    labels = [cell for cell in table.cells if cell.column == 0 and cell.text]
+    others = [cell for cell in table.cells if cell.column > 0 and cell.text]
+    if len(labels) < 3 or not others or labels[0].row or labels[0].column_span > 1:
+        return False
+    beside = [cell for cell in others if cell.row == 0]
+    colons = sum(cell.text.rstrip().endswith((":", "：")) for cell in labels)
+    if colons >= 0.6 * len(labels) and labels[0].text.rstrip().endswith((":", "：")):
+        return True
+    bold = sum(cell.bold for cell in labels) >= 0.8 * len(labels) and labels[0].bold
+    return bold and bool(beside) and sum(cell.bold for cell in others) <= 0.1 * len(others)
 
 
 def _numbers_columns(table: Table, row: int) -> bool:
@@ -247,7 +266,8 @@ def _heads_rows(table: Table, border: int) -> bool:
     body = [cell for cell in table.cells if cell.row >= border and cell.text]
     labels = [cell.text for cell in body if cell.column == 0]
     values = [cell.text for cell in body if cell.column > 0 and not is_nothing(cell.text)]
-    return _share_of_numbers(labels) < 0.3 and _share_of_numbers(values) > 0.5
+    numbers = _share_of_numbers(labels) < 0.3 and _share_of_numbers(values) > 0.5
+    return numbers or _is_list(table)
 
 
 def _share_of_numbers(texts: Sequence[str]) -> float:

@@ -25,7 +25,8 @@ def trimmed(region: Region, rulings: Sequence[Ruling], lines: Sequence[TextLine]
     """A region without the captions over and the notes under its outermost rows.
 
     They are of one piece, and long or begin as captions do. What a level ruling parts from the
-    outside is of the table, as where a title stands in its frame.
+    outside is of the table, as where a title stands in its frame; what upright ones run through
+    is a row, however close its words stand.
     """
     left, top, right, bottom = region.box
     inside = lines_within(lines, region.box)
@@ -36,14 +37,21 @@ def trimmed(region: Region, rulings: Sequence[Ruling], lines: Sequence[TextLine]
         and top - 2 <= each.at <= bottom + 2
         and overlap((each.start, each.end), (left, right)) > (right - left) / 2
     ]
+    parting = [
+        (each.start, each.end)
+        for each in rulings
+        if not each.horizontal and left + 2 < each.at < right - 2
+    ]
     for line in _outer(inside):
         middle = center(line.box)[1]
-        if any(at < middle for at in level):
+        crossed = any(start <= middle <= end for start, end in parting)
+        if crossed or any(at < middle for at in level):
             break
         top = line.box[3]
     for line in _outer(inside[::-1]):
         middle = center(line.box)[1]
-        if any(at > middle for at in level) or line.box[1] <= top:
+        crossed = any(start <= middle <= end for start, end in parting)
+        if crossed or any(at > middle for at in level) or line.box[1] <= top:
             break
         bottom = line.box[1]
     return replace(region, box=(left, top, right, bottom)) if bottom > top else region

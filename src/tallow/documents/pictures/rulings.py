@@ -275,13 +275,31 @@ def _measure(
     if inside[center:].all() or inside[: center + 1].all() or thickness > max(2, thickest):
         return None
     if not _even(axis, across, (first, last), contrast, dark):
-        return None
+        part = _longest(axis, across, (first, last), contrast)  # without letters that are in line
+        return part and _measure(axis, start + part[0], start + part[1], fit, dark)
     line = across[max(first - 1, 0) : last + 2].min(axis=0)
     beside = np.minimum(across[max(first - 2, 0)], across[min(last + 2, len(across) - 1)])
     drawn = np.flatnonzero((line <= bottom + contrast / 2) | (beside - line >= contrast))
     start, end = int(x[drawn[0]]), int(x[drawn[-1]]) + 1
     middle = float(np.mean(y)) + (first + last) / 2 - reach + 0.5
     return (middle, start, end, thickness) if end - start >= axis.shortest else None
+
+
+def _longest(
+    axis: _Axis, across: Any, rows: tuple[int, int], contrast: float
+) -> tuple[int, int] | None:
+    """The longest stretch of a line with something else on both sides, as letters end above it."""
+    import numpy as np
+
+    line = across[max(rows[0] - 1, 0) : rows[1] + 2].min(axis=0)
+    sides = np.minimum(across[max(rows[0] - 2, 0)], across[min(rows[1] + 2, len(across) - 1)])
+    free = np.concatenate([[False], sides - line >= contrast / 2, [False]])
+    turns = np.flatnonzero(free[1:] != free[:-1]).reshape(-1, 2)
+    if not len(turns):
+        return None
+    begin, end = turns[np.argmax(turns[:, 1] - turns[:, 0])]
+    whole = end - begin == len(line)
+    return (int(begin), int(end)) if end - begin >= axis.shortest and not whole else None
 
 
 def _is_at_edge(levels: Levels, x: Any, y: Any, threshold: int) -> bool:
