@@ -129,3 +129,26 @@ def test_tables_without_cells_or_rows():
     for table in (Table(0, 0, []), Table(1, 1, [])):
         type_cells(table)
         assert len(table.column_types) == table.columns
+
+
+@pytest.mark.parametrize(
+    ("rows", "values"),
+    [
+        ([["Land", "Umsatz", "Anteil", "Stand"], ["Hessen", "12.480,16", "7,25 %", "13.03.2024"],
+          ["Bayern", "1.234", "-3,0 %", "01.02.2024"]],
+         ["Hessen", 12480.16, 0.0725, date(2024, 3, 13), "Bayern", 1234, -0.03, date(2024, 2, 1)]),
+        ([["Item", "Price", "Weight"], ["a", "1,234", "1.234"], ["b", "2,500", "0.567"],
+          ["c", "12,000", "12.900"]],
+         ["a", 1234, 1.234, "b", 2500, 0.567, "c", 12000, 12.9]),
+        ([["Item", "Weight (kg)"], ["a", "1.234"], ["b", "5.678"]], ["a", "1.234", "b", "5.678"]),
+        ([["Metric", "Value"], ["Height", "1.80 m"], ["Share", "5%"], ["Price", "$3.50"],
+          ["Founded", "1998"], ["Phone", "+49 30 1234"], ["Code", "007"]],
+         ["Height", "1.80 m", "Share", 0.05, "Price", 3.5, "Founded", 1998, "Phone", "+49 30 1234",
+          "Code", "007"]),
+        ([["#", "Team", "W-L", "GB"], ["1", "A", "10-2", "\u2014"], ["2", "B", "8-4", "2"]],
+         [1, "A", "10-2", "\u2014", 2, "B", "8-4", 2]),
+    ],
+)  # fmt: skip
+def test_whole_tables_hold_no_wrong_value(rows, values):
+    table = typed(rows)
+    assert [cell.value for cell in table.cells[len(rows[0]) :]] == values
