@@ -8,7 +8,7 @@ capital O 0.9 to 1 (widths of Helvetica, Times, DejaVu, Noto and Lato; narrow fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
@@ -33,12 +33,12 @@ _WIDEST_ZERO, _NARROWEST_O = 0.78, 0.88
 
 
 def raised_part(
-    text: str, glyphs: Glyphs | None, boxes_of_ink: Sequence[Box], faint: Mask
+    text: str, glyphs: Glyphs | None, boxes_of_ink: Sequence[Box], faint: Callable[[], Mask]
 ) -> tuple[int, int] | None:
     """(start, end) of what is raised in a word, at its end or before its last mark; None: nothing.
 
     Superscripts that were read as such are, wherever they stand. `boxes_of_ink` are the pieces of
-    a word whose characters could not be told, `faint` is the line's ink with all that is pale.
+    a word whose characters could not be told, `faint` gives the line's ink with all that is pale.
     """
     marked = [i for i, char in enumerate(text) if char in _SUPERSCRIPTS]
     if marked:
@@ -65,18 +65,20 @@ def raised_part(
     return start, end
 
 
-def _clear_below(boxes: Sequence[Box], glyphs: Glyphs, faint: Mask) -> bool:
+def _clear_below(boxes: Sequence[Box], glyphs: Glyphs, faint: Callable[[], Mask]) -> bool:
     """Whether nothing goes on beneath raised characters: the stem of a 7 may be too pale to see."""
     for left, _, right, bottom in boxes:
         inset = 0.15 * (right - left)
         top = int(bottom + 0.12 * glyphs.tall)
-        part = faint[top : int(glyphs.base), int(left + inset) : int(right - inset) + 1]
+        part = faint()[top : int(glyphs.base), int(left + inset) : int(right - inset) + 1]
         if part.any():
             return False
     return True
 
 
-def raised_end(text: str, boxes: Sequence[Box], faint: Mask) -> tuple[int, int] | None:
+def raised_end(
+    text: str, boxes: Sequence[Box], faint: Callable[[], Mask]
+) -> tuple[int, int] | None:
     """(start, end) of what is raised at a word's end, where other characters of it touch."""
     heights = sorted(box[3] - box[1] for box in boxes)
     if len(heights) < 2 or not (text[-1].isascii() and text[-1].isdigit()):

@@ -7,7 +7,8 @@ is taken from the ink between them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -203,7 +204,7 @@ def parts_of(words: Sequence[Piece], mask: Mask, line: Pixels) -> list[Piece]:
     tall = max((tall_of(word.text, found) for word, part in zip(words, within, strict=True)
                 if (found := aligned(word.text, part))), default=0.0)  # fmt: skip
     closer: list[Box] | None = None
-    faint = ink(line, 0.2)
+    faint = cache(partial(ink, line, 0.2))
     made: list[Piece] = []
     for word, part in zip(words, within, strict=True):
         glyphs = glyphs_of(word.text, part, tall)
@@ -230,8 +231,10 @@ def _boxes_in(word: Piece, boxes: Sequence[Box]) -> list[Box]:
     return [box for box in boxes if word.start - 1 <= (box[0] + box[2]) / 2 <= word.end + 1]
 
 
-def _divided(word: Piece, glyphs: Glyphs | None, boxes: Sequence[Box], faint: Mask) -> list[Piece]:
-    """A word and its raised part as pieces, glued together; `faint` is all that may be ink."""
+def _divided(
+    word: Piece, glyphs: Glyphs | None, boxes: Sequence[Box], faint: Callable[[], Mask]
+) -> list[Piece]:
+    """A word and its raised part as pieces, glued together; `faint` gives all that may be ink."""
     text = refined(word.text, glyphs)
     span = raised_part(text, glyphs, boxes, faint)
     if span is None:
