@@ -27,6 +27,9 @@ from tallow.documents.content import Word
         ("short-", "and long-term", "short- and long-term"),
         ("Total -", "all ages", "Total - all ages"),
         ("A", "b", "A b"),
+        ("(ng/", "cig)", "(ng/cig)"),
+        ("Dibenzo[a,h]anthra-", "cene", "Dibenzo[a,h]anthracene"),
+        ("and /", "or", "and / or"),
     ],
 )
 def test_lines_are_joined_as_their_hyphen_says(text, following, whole):

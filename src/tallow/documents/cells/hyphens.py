@@ -26,7 +26,7 @@ _SECOND: Final = """
     smokers high low value values reported linked held driven led alone half cell cells side mail
 """
 _SUSPENDED: Final = "and or to und oder bis et ou y o e en of der die das"
-_ENDS_DIVIDED: Final = re.compile(r"(?:^|[\s(\[/])(?P<part>[^\W\d_]+)[-\u2010]$")
+_ENDS_DIVIDED: Final = re.compile(r"(?:^|[\s(\[\]/,])(?P<part>[^\W\d_]+)[-\u2010]$")
 _ENDS_JOINED: Final = re.compile(r"\w[-\u2010\u2013]$")
 
 
@@ -37,6 +37,8 @@ def across_lines(text: str, following: str) -> tuple[str, bool]:
     """
     if text.endswith("\u00ad"):
         return text[:-1], False
+    if re.search(r"\w/$", text) and re.match(r"\w", following):  # units, alternatives
+        return text, False
     word = re.match(r"[^\W\d_]+", following)
     if not _ENDS_JOINED.search(text) or not re.match(r"\w", following):
         return text, True
