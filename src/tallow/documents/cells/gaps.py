@@ -33,10 +33,17 @@ def parted(content: PageContent, words: Sequence[Word]) -> list[Word]:
     if content.source != "picture" or content.rendered is None:
         return list(words)
     pixels = content.pixels()
+    # Regions that overlap ask for the same words: their pieces are kept with the page.
+    kept: dict[int, tuple[Word, list[Word]]] = vars(content).setdefault("_pieces", {})
     pieces: list[Word] = []
     for word in words:
         wide = word.box[2] - word.box[0] > 1.5 * (word.box[3] - word.box[1])
-        pieces += _parts(pixels, content.scale, word) if wide and not word.turn else [word]
+        if not wide or word.turn:
+            pieces.append(word)
+            continue
+        if id(word) not in kept:
+            kept[id(word)] = word, _parts(pixels, content.scale, word)
+        pieces += kept[id(word)][1]
     return pieces
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 from tallow.documents.cells.kinds import is_nothing, is_number, is_year
@@ -25,19 +25,25 @@ def mark_headers(table: Table, content: PageContent, structure: Structure) -> No
     """
     count = header_rows(table, content, structure)
     table.header_rows = count
+    heads = _heads_rows(table, count)
     for cell in table.cells:
         if cell.row < count:
             cell.header = "column"
         elif is_section(table, cell) or cell.row in structure.section_rows:
             cell.header = "section"
-        elif cell.column == 0 and cell.text and _heads_rows(table, count):
+        elif cell.column == 0 and cell.text and heads:
             cell.header = "row"
 
 
 def header_rows(table: Table, content: PageContent, structure: Structure) -> int:
     """How many rows from the top are the header, 0 where there is no evidence of one."""
     bounds = [n for n in range(min(_MOST_ROWS, table.rows - 1) + 1) if _closes(table, n)]
-    scores = {n: _USUAL[n] + _evidence(table, content, structure, n) for n in bounds}
+    last = max(bounds, default=0)
+    counting = {row for row in range(min(last + 1, table.rows)) if _numbers_columns(table, row)}
+    shares = [_share_ruled(table, content, n) for n in range(1, min(table.rows, 40))]
+    scores = {
+        n: _USUAL[n] + _evidence(table, content, structure, n, counting, shares) for n in bounds
+    }
     return max(scores, key=lambda n: scores[n], default=0)
 
 
@@ -46,7 +52,18 @@ def _closes(table: Table, border: int) -> bool:
     return not any(cell.row < border < cell.bottom for cell in table.cells)
 
 
-def _evidence(table: Table, content: PageContent, structure: Structure, border: int) -> float:
+def _evidence(
+    table: Table,
+    content: PageContent,
+    structure: Structure,
+    border: int,
+    counting: Collection[int],
+    shares: Sequence[float],
+) -> float:
+    """What speaks for a border; `shares` are as of `_ruled`.
+
+    `counting` are rows that number the columns.
+    """
     if border == 0:
         return 0.0
     if not any(cell.text for cell in table.cells if cell.row < border):
@@ -54,16 +71,16 @@ def _evidence(table: Table, content: PageContent, structure: Structure, border: 
     heads = [
         cell.text
         for cell in table.cells
-        if cell.row < border and cell.column and cell.text and not _numbers_columns(table, cell.row)
+        if cell.row < border and cell.column and cell.text and cell.row not in counting
     ]
     score = -2.0 * _share_of_numbers([text for text in heads if not is_year(text)])
-    score += 1.2 * _ruled(table, content, border) + 2.0 * _bolder(table, border)
-    score += 2.0 * _filled(table, content, border) + 2.5 * _typed(table, border)
+    score += 1.2 * _ruled(shares, border) + 2.0 * _bolder(table, border)
+    score += 2.0 * _filled(table, content, border) + 2.5 * _typed(table, border, counting)
     score += 1.0 * _unlike(table, border) - 2.0 * _unfinished(table, border)
     score -= 2.0 * _is_list(table)
-    if _numbers_columns(table, border - 1):
+    if border - 1 in counting:
         score += 2.0
-    elif border < table.rows and _numbers_columns(table, border):
+    elif border in counting:
         score -= 2.0
     if structure.header_rows:
         score += 1.5 if structure.header_rows == border else -0.5
@@ -163,12 +180,12 @@ def _share_ruled(table: Table, content: PageContent, border: int) -> float:
     return min(1.0, covered / max(width, 1e-9))
 
 
-def _ruled(table: Table, content: PageContent, border: int) -> float:
+def _ruled(shares: Sequence[float], border: int) -> float:
     """1 where a ruling closes the header and few follow, less where every row has one, -1 if none.
 
+    `shares` are how much of the width each border from the first on is ruled.
     A table without rulings between rows says nothing by their absence: 0.
     """
-    shares = [_share_ruled(table, content, n) for n in range(1, min(table.rows, 40))]
     ruled = sum(share > 0.6 for share in shares)
     if not ruled:
         return 0.0
@@ -222,20 +239,19 @@ def _row_colour(table: Table, content: PageContent, row: int) -> tuple[int, int,
     return best if best and width[best] > 0.5 * (table.box[2] - table.box[0]) else None
 
 
-def _typed(table: Table, border: int) -> float:
+def _typed(table: Table, border: int, counting: Collection[int]) -> float:
     """How much the rows above differ in kind from columns of numbers below, from -1 to 1.
 
     Years above numbers say nothing: they head columns as often as they fill them.
     """
     votes: list[float] = []
-    counts = {row for row in range(1, border) if _numbers_columns(table, row)}
     for column in range(1 if table.columns > 1 else 0, table.columns):
         below = [c.text for c in table.cells if c.column == column and c.row >= border and c.text]
         below = [text for text in below if not is_nothing(text)]
         heads = [
             c.text
             for c in table.cells
-            if c.column <= column < c.right and c.row < border and c.text and c.row not in counts
+            if c.column <= column < c.right and c.row < border and c.text and c.row not in counting
         ]
         if not heads or len(below) < 2:
             continue

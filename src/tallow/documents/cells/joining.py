@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -29,13 +30,16 @@ def lines_of(words: Iterable[Word]) -> list[list[Word]]:
     degrees come in the order of their own reading.
     """
     ordered = sorted(words, key=lambda word: (word.raised, (word.box[1] + word.box[3]) / 2))
-    if ordered and all(word.turn in (90, 270) for word in ordered):
+    if len(ordered) < 2:  # as in most cells
+        return [ordered] if ordered else []
+    if all(word.turn in (90, 270) for word in ordered):
         return _turned_lines(ordered)
     lines: list[list[Word]] = []
     for word in ordered:
-        home = max(lines, key=lambda line: _shared_height(word, line), default=None)
-        if home is not None and _shared_height(word, home) >= (0.2 if word.raised else _SAME_LINE):
-            home.append(word)
+        shares = [_shared_height(word, line) for line in lines]
+        best = max(shares, default=0.0)
+        if lines and best >= (0.2 if word.raised else _SAME_LINE):
+            lines[shares.index(best)].append(word)
         else:
             lines.append([word])
     lines.sort(key=lambda line: min((each.box[1] + each.box[3]) / 2 for each in line))
@@ -92,11 +96,13 @@ def _spaced(left: str, right: str, before: Word | None, word: Word) -> bool:
 
 def _shared_height(word: Word, line: Sequence[Word]) -> float:
     """How much of the lower one's height a word shares with a line's, at best, from 0 to 1."""
-    return max(
-        (min(word.box[3], each.box[3]) - max(word.box[1], each.box[1]))
-        / max(min(word.box[3] - word.box[1], each.box[3] - each.box[1]), 1e-9)
-        for each in line
-    )
+    top, bottom = word.box[1], word.box[3]
+    best = -math.inf
+    for each in line:
+        _, upper, _, lower = each.box
+        low = min(bottom - top, lower - upper)
+        best = max(best, (min(bottom, lower) - max(top, upper)) / max(low, 1e-9))
+    return best
 
 
 def _turned_lines(words: Sequence[Word]) -> list[list[Word]]:

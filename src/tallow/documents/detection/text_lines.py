@@ -128,15 +128,20 @@ def _are_text_columns(lines: Sequence[TextLine], gaps: Sequence[tuple[float, flo
 
 def common_gaps(lines: Sequence[TextLine], share: float = 0.8) -> list[tuple[float, float]]:
     """Intervals of x that `share` of the lines leave free, with words on both sides."""
+    import numpy as np
+
     edges = sorted({edge for line in lines for box in line.pieces for edge in (box[0], box[2])})
     gaps: list[tuple[float, float]] = []
     height = median(line.height for line in lines)
-    ends = [(line.pieces[0][0], max(box[2] for box in line.pieces)) for line in lines]
-    for left, right in pairwise(edges):
-        x = (left + right) / 2
-        free = sum(not any(box[0] < x < box[2] for box in line.pieces) for line in lines)
-        inside = sum(start < x < end for start, end in ends)
-        if free >= share * len(lines) and inside >= 0.4 * len(lines):
+    xs = (np.array(edges[:-1]) + edges[1:]) / 2
+    free, inside = np.zeros(len(xs), int), np.zeros(len(xs), int)
+    for line in lines:
+        starts, ends = np.array([(box[0], box[2]) for box in line.pieces]).T[..., None]
+        free += ~((starts < xs) & (xs < ends)).any(0)
+        inside += (starts[0] < xs) & (xs < ends.max())
+    enough = (free >= share * len(lines)) & (inside >= 0.4 * len(lines))
+    for (left, right), kept in zip(pairwise(edges), enough.tolist(), strict=True):
+        if kept:
             if gaps and gaps[-1][1] == left:
                 gaps[-1] = (gaps[-1][0], right)
             else:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     Floats = np.ndarray[Any, np.dtype[np.float32]]
 
-MOST_IN_BATCH = 4
-_MOST_COLUMNS = 1536  # of a batch together: more takes memory and gains no time
+IN_BATCH = 4
+_NARROW = 192
+"""Columns: lines that are wider take as long one by one, and single ones need few shapes."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,9 @@ def batches(widths: Sequence[int]) -> list[tuple[int, list[int]]]:
         groups.setdefault(bucket(width), []).append(i)
     found = []
     for width, members in sorted(groups.items()):
-        many = max(1, min(MOST_IN_BATCH, _MOST_COLUMNS // width))
         while members:
-            # Of few lines a power of two, so that shapes repeat.
-            count = many if len(members) >= many else 1 << (len(members).bit_length() - 1)
+            # Four or one, so that shapes repeat: the first runs of each are slower.
+            count = IN_BATCH if width <= _NARROW and len(members) >= IN_BATCH else 1
             found.append((width, members[:count]))
             members = members[count:]
     return found

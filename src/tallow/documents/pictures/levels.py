@@ -45,6 +45,43 @@ class Ink:
         return self.light if self.inverse else self.dark
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What steps ask of a picture: its levels, their noise, and its ink."""
+
+    levels: Levels
+    noise: float
+    ink: Ink
+
+
+_seen: tuple[Any, Seen] | None = None  # of the last picture, by a reference that does not keep it
+
+
+def seen(pixels: Pixels) -> Seen:
+    """The levels, noise and ink of a picture that is not written to.
+
+    What was seen of the last picture is kept as long as that is: steps ask for the same one after
+    another.
+    """
+    import weakref
+
+    global _seen
+    last = _seen
+    if last is not None and last[0]() is pixels:
+        return last[1]
+    levels = levels_of(pixels)
+    noise = noise_of(levels)
+    found = Seen(levels, noise, ink_of(levels, noise))
+    _seen = weakref.ref(pixels, _forget), found
+    return found
+
+
+def _forget(gone: Any) -> None:
+    global _seen
+    if _seen is not None and _seen[0] is gone:
+        _seen = None
+
+
 def levels_of(pixels: Pixels) -> Levels:
     """(height, width) uint8: the middle of luma and the least channel.
 
@@ -85,11 +122,14 @@ def evened(levels: Levels, width: int) -> Levels:
     return means
 
 
-def ink_of(levels: Levels) -> Ink:
-    """The ink of a page, against the medians of the squares around each pixel."""
+def ink_of(levels: Levels, noise: float | None = None) -> Ink:
+    """The ink of a page, against the medians of the squares around each pixel.
+
+    `noise` is what `noise_of` says, where that is known.
+    """
     import numpy as np
 
-    contrast = int(max(24, 4 * noise_of(levels)))
+    contrast = int(max(24, 4 * (noise_of(levels) if noise is None else noise)))
     low, high = _backgrounds(levels)
     dark = levels < _expand(np.maximum(low, contrast) - contrast, levels.shape)
     light = levels > _expand(np.minimum(high, 255 - contrast) + contrast, levels.shape)
@@ -105,7 +145,7 @@ def text_height(pixels: Pixels) -> float:
 
     What a reader needs to know to enlarge a page of low resolution.
     """
-    return ink_of(levels_of(pixels)).text_height
+    return seen(pixels).ink.text_height
 
 
 def _backgrounds(levels: Levels) -> tuple[Any, Any]:

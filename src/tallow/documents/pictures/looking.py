@@ -19,12 +19,12 @@ def look(content: PageContent) -> None:
     Words that are only marks and lie on one of them, as what a reader makes of ragged edges, go.
     """
     from tallow.documents.pictures.fills import fills_of
-    from tallow.documents.pictures.levels import ink_of, levels_of, noise_of
+    from tallow.documents.pictures.levels import seen
     from tallow.documents.pictures.rulings import rulings_of
 
     pixels = content.pixels()
-    levels = levels_of(pixels)
-    ink, noise = ink_of(levels), noise_of(levels)
+    found = seen(pixels)
+    levels, ink, noise = found.levels, found.ink, found.noise
     rulings = rulings_of(levels, ink, noise)
     em = ink.text_height or max(4.0, min(levels.shape) / 40)
     content.rulings += rulings

@@ -29,7 +29,7 @@ def orient(
     """
     import numpy as np
 
-    from tallow.documents.pictures.levels import ink_of, levels_of, noise_of
+    from tallow.documents.pictures.levels import seen
     from tallow.documents.pictures.orientation import turn_of
     from tallow.documents.pictures.skew import skew_of
     from tallow.documents.pictures.warping import leveling, turning_back, warped
@@ -40,9 +40,9 @@ def orient(
     matrix = turning_back(turn, width, height)
     upright = np.ascontiguousarray(np.rot90(pixels, turn // 90))
     upright, matrix = _flat(upright, matrix)
-    levels = levels_of(upright)
-    ink = ink_of(levels)
-    skew = skew_of(levels, ink, noise_of(levels))
+    found = seen(upright)
+    levels, ink = found.levels, found.ink
+    skew = skew_of(levels, ink, found.noise)
     if _is_worth(skew, levels, ink):
         level, size = leveling(skew, *upright.shape[1::-1])
         upright = warped(upright, level, size)
@@ -59,16 +59,16 @@ def _flat(pixels: Pixels, matrix: Any) -> tuple[Pixels, Any]:
 
     With the homography from it to where `matrix` leads.
     """
-    from tallow.documents.pictures.levels import ink_of, levels_of, noise_of
+    from tallow.documents.pictures.levels import seen
     from tallow.documents.pictures.perspective import bent_quad, sheet_quad
     from tallow.documents.pictures.warping import flattening, warped
 
-    quad = sheet_quad(levels_of(pixels))
+    quad = sheet_quad(seen(pixels).levels)
     if quad is not None:
         back, size = flattening(quad)
         pixels, matrix = warped(pixels, back, size), matrix @ back
-    levels = levels_of(pixels)
-    quad = bent_quad(levels, ink_of(levels), noise_of(levels))
+    found = seen(pixels)
+    quad = bent_quad(found.levels, found.ink, found.noise)
     if quad is not None:
         back, size = flattening(quad)
         pixels, matrix = warped(pixels, back, size), matrix @ back

@@ -92,7 +92,7 @@ def evidence_of(
         unruled=unruled if ruled > 0.5 else 0.0,
         ruled=ruled,
         mixed=_mixed(structure, lines),
-        agreement=_agreement(measured, others),
+        agreement=agreement(measured, others),
         confidence=structure.confidence,
     )
 
@@ -259,7 +259,7 @@ def _mixed(structure: Structure, lines: Sequence[Sequence[Sequence[Word]]]) -> f
     return sum(mixed) / len(mixed) if mixed else 0.0
 
 
-def _agreement(measured: Measured, others: Sequence[Measured]) -> float:
+def agreement(measured: Measured, others: Sequence[Measured]) -> float:
     """How many cells, by their words and spans, other sources have too: their mean F1.
 
     Of a source that proposes several, the one that agrees most counts.
@@ -276,9 +276,13 @@ def _agreement(measured: Measured, others: Sequence[Measured]) -> float:
 
 def cell_keys(measured: Measured) -> set[tuple[object, ...]]:
     """What cells of two structures must share: words and spans; empty ones their place."""
-    return {
-        (frozenset(home), slot.row_span, slot.column_span)
-        if home
-        else (slot.row, slot.column, slot.row_span, slot.column_span, "empty")
-        for slot, home in zip(measured.structure.slots, measured.homes, strict=True)
-    }
+    kept = vars(measured)
+    if "_keys" not in kept:  # asked for once for each pair of proposals
+        kept["_keys"] = {
+            (frozenset(home), slot.row_span, slot.column_span)
+            if home
+            else (slot.row, slot.column, slot.row_span, slot.column_span, "empty")
+            for slot, home in zip(measured.structure.slots, measured.homes, strict=True)
+        }
+    keys: set[tuple[object, ...]] = kept["_keys"]
+    return keys

@@ -58,6 +58,17 @@ def words_in(content: PageContent, box: Box) -> list[Word]:
 
     A dash that a reader saw in a ruling is no word.
     """
+    # Each proposal asks for the same words: they are kept with the page until it changes.
+    kept: dict[Box, tuple[list[Word], list[Ruling], list[Word]]]
+    kept = vars(content).setdefault("_words_in", {})
+    found = kept.get(box)
+    if found is None or found[0] != content.words or found[1] != content.rulings:
+        found = [*content.words], [*content.rulings], _words_in(content, box)
+        kept[box] = found
+    return [*found[2]]
+
+
+def _words_in(content: PageContent, box: Box) -> list[Word]:
     left, top, right, bottom = box
     if content.source == "picture":  # what a reader sees beyond the page is its edge
         left, top = max(left, 0.0), max(top, 0.0)

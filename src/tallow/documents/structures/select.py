@@ -13,6 +13,7 @@ from tallow.documents.structures.distances import without_wrapped_rows
 from tallow.documents.structures.evidence import (
     Evidence,
     Measured,
+    agreement,
     evidence_of,
     placed_words,
     ruled_share,
@@ -27,7 +28,12 @@ from tallow.documents.structures.voting import voted
 from tallow.lazy_dataclasses import replace
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from tallow.documents.geometry import Box
     from tallow.documents.structures.fitting import Floats
+
+    _Alone: TypeAlias = dict[int, tuple[Structure, list[tuple[Measured, Evidence]]]]
 
 # What a share of each kind of evidence is worth, against 1 for the agreement of all other sources.
 # Fitted on 91 drawn tables of bench/_tables_made.py: pairs of proposals of a table, a logistic
@@ -85,11 +91,17 @@ def rank(
     boxes = np.array([word.box for word in words], float).reshape(-1, 4)
     rulings = rulings_in(content, region.box)
     sides = edges_of_fills(content.fills, region.box, text_height(boxes))
-    placed = _candidates(region, proposals, words, boxes, rulings, [*rulings, *sides])
+    alone = _kept(content, region.box, words)
+    for each in proposals:
+        if id(each) not in alone:  # else measured before others were asked
+            placed = _candidates(region, [each], words, boxes, rulings, [*rulings, *sides])
+            seen = [evidence_of(measured, words, boxes, rulings, ()) for measured in placed]
+            alone[id(each)] = each, list(zip(placed, seen, strict=True))
+    measured = [pair for each in proposals for pair in alone[id(each)][1]]
     found = []
-    for number, measured in enumerate(placed):
-        others = placed[:number] + placed[number + 1 :]
-        found.append((measured, evidence_of(measured, words, boxes, rulings, others)))
+    for number, (one, evidence) in enumerate(measured):
+        others = [other for other, _ in measured[:number] + measured[number + 1 :]]
+        found.append((one, replace(evidence, agreement=agreement(one, others))))
     exact = content.source == "text layer"
     drawn = {
         each.structure.source
@@ -104,6 +116,16 @@ def rank(
         for each, evidence in found
     ]
     return sorted(ranked, key=lambda each: -each[0])
+
+
+def _kept(content: PageContent, box: Box, words: Sequence[Word]) -> _Alone:
+    """What was measured of proposals, by their `id`, on a page whose words are still the same."""
+    kept: dict[Box, tuple[list[Word], list[Ruling], _Alone]]
+    kept = vars(content).setdefault("_measured", {})
+    found = kept.get(box)
+    if found is None or found[0] != words or found[1] != content.rulings:
+        found = kept[box] = [*words], [*content.rulings], {}
+    return found[2]
 
 
 def score(evidence: Evidence, grid: bool = False) -> float:
