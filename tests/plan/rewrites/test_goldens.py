@@ -77,7 +77,14 @@ def test_each_pass_has_something_to_do(rewrite):
     one_row = tl.capture(lambda x: tl.linear(x, weight), tl.ones(1, 3), weights={"w": weight})
     layer = tl.nn.GRU(3, 4).requires_grad_(False)
     one_step = tl.capture(lambda x: layer(x), tl.ones(1, 1, 3), weights=layer)
-    plans += [one_row._native, one_step._native]
+    classes = tl.ones(20, 3)  # a classifier that is asked for the likeliest one
+
+    def likeliest(x):
+        found = tl.softmax(tl.linear(x, classes), -1)
+        return found.argmax(-1), found.amax(-1)
+
+    asked = tl.capture(likeliest, tl.ones(2, 3), weights={"w": classes})
+    plans += [one_row._native, one_step._native, asked._native]
     assert any(rewritten(plan, [rewrite]) is not plan for plan in plans)
 
 
