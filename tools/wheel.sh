@@ -54,4 +54,4 @@ check() {
   fi
 }
 check "libraries" "$native" 4600000
-check "files" "$bytes" 10800000
+check "files" "$bytes" 10900000
