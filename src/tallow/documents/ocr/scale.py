@@ -13,8 +13,8 @@ MOST_PIXELS = 6_000_000
 WANTED_HEIGHT = 20.0
 """Pixels of a character's height.
 
-The detector finds the same lines from 17 on, for half of the time that 24 takes; but at 17 their
-boxes are looser, so that spaces between words are lost.
+Of 1,103 lines that the detector finds at 24 it finds 1,098 at this size, in 0.7 of the time; at 17
+boxes are so loose that spaces between words are lost.
 """
 
 
