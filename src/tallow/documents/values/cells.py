@@ -36,7 +36,7 @@ def type_cells(table: Table, *, empty_missing: bool = False) -> None:
     """
     columns = columns_of(table)
     every = [item for column in columns for item in column.told]
-    of_table, of_language = majority(votes(every)), language_mark(table)
+    of_table, of_language = majority(votes(columns)), language_mark(table)
     order, _ = dates.order_of([item.dated for item in every if item.dated])
     first_texts = {item.cell.row: item.text for item in columns[0].items} if columns else {}
     for cell in table.cells:

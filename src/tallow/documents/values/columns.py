@@ -91,16 +91,39 @@ def _header(table: Table, column: int) -> str:
     return " ".join(cell.text for cell in sorted(heads, key=lambda cell: cell.row))
 
 
-def votes(items: Iterable[Item]) -> dict[str, list[str]]:
-    """By decimal mark the texts that can only be read with it."""
+def votes(columns: Iterable[Column]) -> dict[str, list[str]]:
+    """By decimal mark the texts that can only be read with it, without those of `slips`."""
     found: dict[str, list[str]] = {".": [], ",": []}
-    for item in items:
-        number = item.marked.number if item.marked else None
-        if number and not number.ambiguous:
-            mark = mark_of(number.readings[0])
-            if mark:
-                found[mark].append(item.text)
+    for column in columns:
+        doubted = slips(column)
+        for item in column.numbers():
+            number = item.marked.number if item.marked else None
+            if number and not number.ambiguous and item not in doubted:
+                mark = mark_of(number.readings[0])
+                if mark:
+                    found[mark].append(item.text)
     return found
+
+
+def slips(column: Column) -> list[Item]:
+    """Numbers such as 1,2345 beside such as 1,234: a decimal comma, or one of thousands misplaced.
+
+    A zero before the comma, as of 0,2345, settles it.
+    """
+    numbers = [(item, item.marked.number) for item in column.numbers() if item.marked]
+    grouped = any(
+        number.ambiguous and any(reading.group == "," for reading in number.readings)
+        for _, number in numbers
+    )
+    return [
+        item
+        for item, number in numbers
+        if grouped and not number.ambiguous and _is_long(number.readings[0])
+    ]
+
+
+def _is_long(reading: Reading) -> bool:
+    return reading.decimal == "," and len(reading.fraction) > 3 and bool(reading.whole.strip("0"))
 
 
 def mark_of(reading: Reading) -> DecimalMark:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from tallow.documents.values.columns import Column, DecimalMark, Item, majority, mark_of, votes
+from tallow.documents.values.columns import (
+    Column,
+    DecimalMark,
+    Item,
+    majority,
+    mark_of,
+    slips,
+    votes,
+)
 from tallow.documents.values.numbers import (
     THREE_DECIMALS,
     Number,
@@ -17,7 +25,7 @@ def column_mark(
     column: Column, of_table: DecimalMark, of_language: DecimalMark
 ) -> tuple[DecimalMark, str]:
     """The decimal mark of a column, and the sentence that says what shows it."""
-    found = votes(column.told)
+    found = votes([column])
     own = majority(found)
     if own and of_table and own != of_table:
         text = found[own][0]
@@ -42,6 +50,12 @@ def column_mark(
         return "", ""
     if of_table:
         return of_table, f"the decimal mark is {_named(of_table)}, as in the other columns"
+    unsure = slips(column)
+    if unsure and not of_language:
+        return (
+            "",
+            f"{doubtful[0].text!r} may be in thousands or, as {unsure[0].text!r}, have decimals",
+        )
     return _mark_by_form(column, doubtful, of_language)
 
 
