@@ -70,7 +70,9 @@ class PageContent:
 
     `rendered` gives the picture of the page as RGB (height, width, 3), whatever the page came from;
     `scale` are pixels of that picture per unit (1 where the page is a picture). `pictures` are the
-    areas of a PDF's page that pictures cover, whose text is in no text layer.
+    areas of a PDF's page that pictures cover, whose text is in no text layer. `kept` is for what
+    steps ask of a page again and again, by the name of the function that knows when it is stale; a
+    changed copy of a page has nothing of it.
     """
 
     width: float
@@ -82,6 +84,9 @@ class PageContent:
     pictures: list[Box] = field(default_factory=list)
     rendered: Callable[[], Pixels] | None = None
     scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.kept: dict[str, Any] = {}
 
     def pixels(self) -> Pixels:
         """The picture of the page, (height, width, 3), RGB."""

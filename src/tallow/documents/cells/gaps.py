@@ -34,7 +34,7 @@ def parted(content: PageContent, words: Sequence[Word]) -> list[Word]:
         return list(words)
     pixels = content.pixels()
     # Regions that overlap ask for the same words: their pieces are kept with the page.
-    kept: dict[int, tuple[Word, list[Word]]] = vars(content).setdefault("_pieces", {})
+    kept: dict[int, tuple[Word, list[Word]]] = content.kept.setdefault("parted", {})
     pieces: list[Word] = []
     for word in words:
         wide = word.box[2] - word.box[0] > 1.5 * (word.box[3] - word.box[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,16 @@ class Measured:
 
     structure: Structure
     homes: tuple[tuple[int, ...], ...]
+
+    @cached_property
+    def keys(self) -> frozenset[tuple[object, ...]]:
+        """What cells of two structures must share: words and spans; empty ones their place."""
+        return frozenset(
+            (frozenset(home), slot.row_span, slot.column_span)
+            if home
+            else (slot.row, slot.column, slot.row_span, slot.column_span, "empty")
+            for slot, home in zip(self.structure.slots, self.homes, strict=True)
+        )
 
 
 def placed_words(structure: Structure, boxes: Floats) -> Measured:
@@ -264,25 +275,11 @@ def agreement(measured: Measured, others: Sequence[Measured]) -> float:
 
     Of a source that proposes several, the one that agrees most counts.
     """
-    own = cell_keys(measured)
+    own = measured.keys
     found: dict[str, float] = {}
     for other in others:
-        keys, source = cell_keys(other), other.structure.source
+        keys, source = other.keys, other.structure.source
         if source != measured.structure.source:
             same = 2 * len(own & keys) / max(1, len(own) + len(keys))
             found[source] = max(same, found.get(source, 0.0))
     return sum(found.values()) / len(found) if found else 0.5
-
-
-def cell_keys(measured: Measured) -> set[tuple[object, ...]]:
-    """What cells of two structures must share: words and spans; empty ones their place."""
-    kept = vars(measured)
-    if "_keys" not in kept:  # asked for once for each pair of proposals
-        kept["_keys"] = {
-            (frozenset(home), slot.row_span, slot.column_span)
-            if home
-            else (slot.row, slot.column, slot.row_span, slot.column_span, "empty")
-            for slot, home in zip(measured.structure.slots, measured.homes, strict=True)
-        }
-    keys: set[tuple[object, ...]] = kept["_keys"]
-    return keys

@@ -60,7 +60,7 @@ def words_in(content: PageContent, box: Box) -> list[Word]:
     """
     # Each proposal asks for the same words: they are kept with the page until it changes.
     kept: dict[Box, tuple[list[Word], list[Ruling], list[Word]]]
-    kept = vars(content).setdefault("_words_in", {})
+    kept = content.kept.setdefault("words_in", {})
     found = kept.get(box)
     if found is None or found[0] != content.words or found[1] != content.rulings:
         found = [*content.words], [*content.rulings], _words_in(content, box)

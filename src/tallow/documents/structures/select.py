@@ -121,7 +121,7 @@ def rank(
 def _kept(content: PageContent, box: Box, words: Sequence[Word]) -> _Alone:
     """What was measured of proposals, by their `id`, on a page whose words are still the same."""
     kept: dict[Box, tuple[list[Word], list[Ruling], _Alone]]
-    kept = vars(content).setdefault("_measured", {})
+    kept = content.kept.setdefault("rank", {})
     found = kept.get(box)
     if found is None or found[0] != words or found[1] != content.rulings:
         found = kept[box] = [*words], [*content.rulings], {}

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from tallow.documents.content import PageContent
 from tallow.documents.steps import Region
 from tallow.documents.structure import Structure
-from tallow.documents.structures.evidence import cell_keys
 from tallow.documents.structures.select import GRID, rank
 
 
@@ -24,8 +23,8 @@ def settled(content: PageContent, region: Region, proposals: Sequence[Structure]
     _, best, evidence = ranked[0]
     if content.source == "text layer" and evidence.ruled >= GRID and not evidence.stacked:
         return True
-    wanted = cell_keys(best)
+    wanted = best.keys
     return any(
-        measured.structure.source != best.structure.source and cell_keys(measured) == wanted
+        measured.structure.source != best.structure.source and measured.keys == wanted
         for _, measured, _ in ranked[1:]
     )
