@@ -157,6 +157,19 @@ def test_what_fails_is_told_and_the_rest_is_written(run, picture, tmp_path):
     assert not [*tmp_path.glob("*.partial")]
 
 
+@pytest.mark.parametrize("command", ["table", "ocr"])
+def test_a_page_that_fails_is_named_once(run, tmp_path, command):
+    body = b"2 0 obj<</Type/Pages/Count 2/Kids[2 0 R]>>endobj\n"  # a tree without leaves
+    start = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
+    (tmp_path / "a.pdf").write_bytes(start + body + b"trailer<</Root 1 0 R>>\n%%EOF")
+    output = tmp_path / ("a.xlsx" if command == "table" else "a.txt")
+    code, _, err = run(command, tmp_path / "a.pdf", "-o", output)
+    assert code == 1
+    for number in (1, 2):
+        assert err.count(f"a.pdf, page {number}: structure") == 1
+        assert f"page {number}: page" not in err
+
+
 def test_an_output_that_is_there_is_refused_before_anything_is_read(run, picture, tmp_path):
     (tmp_path / "a.xlsx").write_text("mine")
     code, _, err = run("table", picture, "-o", tmp_path / "a.xlsx")

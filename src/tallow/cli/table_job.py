@@ -215,7 +215,8 @@ class Job:
         for page in pages:
             page.seconds = {}
             if page.error:
-                why = page.error.removeprefix(f"{name}: ")
+                # A picture's error begins with the file, a PDF's with the page, too.
+                why = page.error.removeprefix(f"{name}: ").removeprefix(f"page {page.number}: ")
                 failures.add_page(item, TallowError(f"{name}, page {page.number}: {why}"))
             yield page
 
