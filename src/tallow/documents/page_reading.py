@@ -147,8 +147,8 @@ class PageReader:
             groups = steps.propose_exact if exact else steps.propose
             proposals = _proposals(upright, region, groups)
             structure = steps.select(upright, region, proposals)
-        if structure is None or (structure.columns == 1 and region.source == "alignment"):
-            return None  # columns are all that spoke for it
+        if structure is None or not is_credible(structure, region):
+            return None
         with self._step("cells"):
             table = steps.assign(upright, region, structure, None if exact else steps.reader)
             steps.type_cells(table)
@@ -164,6 +164,20 @@ class PageReader:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+_GUESSES = frozenset(("alignment", "grid", "layout", "rules", "whole"))
+
+
+def is_credible(structure: Structure, region: Region) -> bool:
+    """Whether what was found in a region that nobody named is a table.
+
+    One cell is none, and neither is one column where columns are all that spoke for it.
+    """
+    if region.source == "alignment" and structure.columns == 1:
+        return False
+    guessed = _GUESSES.issuperset(region.source.split("+"))
+    return structure.rows * structure.columns > 1 or not guessed
 
 
 def _proposals(
