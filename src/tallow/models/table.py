@@ -123,6 +123,7 @@ trocr: TrOCRForCausalLM
 upernet: UperNetForSemanticSegmentation
 vision-encoder-decoder: VisionEncoderDecoderModel
 vit: ViTModel ViTForImageClassification
+whisper: WhisperModel WhisperForConditionalGeneration WhisperForAudioClassification
 xlm-roberta = roberta: XLMRobertaModel=RobertaModel XLMRobertaForMaskedLM=RobertaForMaskedLM
     XLMRobertaForSequenceClassification=RobertaForSequenceClassification
     XLMRobertaForTokenClassification=RobertaForTokenClassification
@@ -175,6 +176,8 @@ TASKS: dict[str, tuple[str, ...]] = {
     "translation": ("ForConditionalGeneration", "EncoderDecoderModel"),
     "summarization": ("ForConditionalGeneration", "EncoderDecoderModel"),
     "text2text-generation": ("ForConditionalGeneration", "EncoderDecoderModel"),
+    "automatic-speech-recognition": ("ForConditionalGeneration",),
+    "audio-classification": ("ForAudioClassification",),
     "backbone": ("Backbone",),
 }
 

@@ -67,10 +67,17 @@ class SinusoidalPositions(Module):
 
 
 class BartLayer(Module):
-    """Self-attention and feed-forward, each normalised behind its sum."""
+    """Self-attention and feed-forward, each normalised behind its sum.
 
-    def __init__(self, size: int, heads: int, hidden: int, act: str, *, causal: bool) -> None:
-        self.self_attn = Attention(size, heads, bias=True, causal=causal, out_name="out_proj")
+    `k_bias` says whether keys are projected with a bias, as all else is.
+    """
+
+    def __init__(
+        self, size: int, heads: int, hidden: int, act: str, *, causal: bool, k_bias: bool = True
+    ) -> None:
+        self.self_attn = Attention(
+            size, heads, bias=True, k_bias=k_bias, causal=causal, out_name="out_proj"
+        )
         self.self_attn_layer_norm = LayerNorm(size)
         self.fc1 = Linear(size, hidden)
         self.fc2 = Linear(hidden, size)
@@ -95,11 +102,18 @@ class BartDecoderLayer(BartLayer):
     """The same with attention to a context of width `cross_size` between the two."""
 
     def __init__(
-        self, size: int, heads: int, hidden: int, act: str, cross_size: int | None = None
+        self,
+        size: int,
+        heads: int,
+        hidden: int,
+        act: str,
+        cross_size: int | None = None,
+        *,
+        k_bias: bool = True,
     ) -> None:
-        super().__init__(size, heads, hidden, act, causal=True)
+        super().__init__(size, heads, hidden, act, causal=True, k_bias=k_bias)
         self.encoder_attn = Attention(
-            size, heads, bias=True, kv_size=cross_size, out_name="out_proj"
+            size, heads, bias=True, k_bias=k_bias, kv_size=cross_size, out_name="out_proj"
         )
         self.encoder_attn_layer_norm = LayerNorm(size)
 
