@@ -10,7 +10,7 @@ import pytest
 import tallow as tl
 from models.conftest import ROOT
 from tallow.errors import ContextError
-from tallow.models import FAMILIES, CausalLM, build, table
+from tallow.models import FAMILIES, CausalLM, build, rows
 from tallow.weights import open_weights
 
 CASES = {
@@ -225,6 +225,6 @@ def test_a_decoder_of_an_encoder_generates_alone(name):
 
 
 def test_each_family_stands_once():
-    rows = table._FAMILIES.replace("\n    ", " ").strip().splitlines()
-    names = [row.partition(":")[0].partition("=")[0].strip() for row in rows]
+    lines = rows.FAMILIES.replace("\n    ", " ").strip().splitlines()
+    names = [row.partition(":")[0].partition("=")[0].strip() for row in lines]
     assert names == sorted(set(names))

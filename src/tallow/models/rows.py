@@ -1,0 +1,139 @@
+"""The rows of the table of families, as text that `table` reads."""
+
+from __future__ import annotations
+
+# model_type [= module]: architectures, the first of which stands where a checkpoint names none;
+# `Architecture=Class` where the class has another name.
+FAMILIES = """
+albert: AlbertModel AlbertForPreTraining AlbertForMaskedLM AlbertForSequenceClassification
+    AlbertForTokenClassification AlbertForQuestionAnswering AlbertForMultipleChoice
+bart: BartModel BartForConditionalGeneration BartForSequenceClassification BartForCausalLM
+beit: BeitModel BeitForImageClassification BeitForSemanticSegmentation BeitBackbone
+bert: BertModel BertForPreTraining BertForMaskedLM BertForSequenceClassification
+    BertForTokenClassification BertForQuestionAnswering BertForMultipleChoice
+    BertForNextSentencePrediction BertLMHeadModel
+camembert = roberta: CamembertModel=RobertaModel CamembertForMaskedLM=RobertaForMaskedLM
+    CamembertForSequenceClassification=RobertaForSequenceClassification
+    CamembertForTokenClassification=RobertaForTokenClassification
+    CamembertForQuestionAnswering=RobertaForQuestionAnswering
+    CamembertForMultipleChoice=RobertaForMultipleChoice CamembertForCausalLM=RobertaForCausalLM
+chinese_clip: ChineseCLIPModel
+chinese_clip_text_model = bert: ChineseCLIPTextModel=BertModel
+chinese_clip_vision_model = clip: ChineseCLIPVisionModel=CLIPVisionModel
+clip: CLIPModel CLIPForImageClassification
+clip_text_model = clip: CLIPTextModel CLIPTextModelWithProjection
+clip_vision_model = clip: CLIPVisionModel CLIPVisionModelWithProjection
+conditional_detr: ConditionalDetrModel ConditionalDetrForObjectDetection
+convnext: ConvNextModel ConvNextForImageClassification ConvNextBackbone
+convnextv2: ConvNextV2Model ConvNextV2ForImageClassification ConvNextV2Backbone
+craft: CraftForTextDetection
+crnn: CrnnForTextRecognition
+deberta: DebertaModel DebertaForMaskedLM DebertaForSequenceClassification
+    DebertaForTokenClassification DebertaForQuestionAnswering
+deberta-v2: DebertaV2Model DebertaV2ForMaskedLM DebertaV2ForSequenceClassification
+    DebertaV2ForTokenClassification DebertaV2ForQuestionAnswering DebertaV2ForMultipleChoice
+deit: DeiTModel DeiTForImageClassification DeiTForImageClassificationWithTeacher
+depth_anything: DepthAnythingForDepthEstimation
+detr: DetrModel DetrForObjectDetection DetrForSegmentation
+dinov2: Dinov2Model Dinov2ForImageClassification Dinov2Backbone
+dinov2_with_registers = dinov2: Dinov2WithRegistersModel
+    Dinov2WithRegistersForImageClassification Dinov2WithRegistersBackbone
+dinov3_vit: DINOv3ViTModel DINOv3ViTBackbone
+distilbert: DistilBertModel DistilBertForMaskedLM DistilBertForSequenceClassification
+    DistilBertForTokenClassification DistilBertForQuestionAnswering DistilBertForMultipleChoice
+donut-swin: DonutSwinModel DonutSwinForImageClassification
+efficientnet: EfficientNetModel EfficientNetForImageClassification
+electra: ElectraModel ElectraForPreTraining ElectraForMaskedLM ElectraForSequenceClassification
+    ElectraForTokenClassification ElectraForQuestionAnswering ElectraForMultipleChoice
+    ElectraForCausalLM
+encoder-decoder: EncoderDecoderModel
+eurobert: EuroBertModel EuroBertForMaskedLM EuroBertForSequenceClassification
+    EuroBertForTokenClassification
+gemma: GemmaModel GemmaForCausalLM=Gemma GemmaForSequenceClassification
+    GemmaForTokenClassification
+gpt2: GPT2LMHeadModel GPT2Model GPT2ForSequenceClassification GPT2ForTokenClassification
+    GPT2ForQuestionAnswering
+hiera: HieraModel HieraForImageClassification HieraBackbone
+jina_bert: JinaBertModel JinaBertForMaskedLM JinaBertForSequenceClassification
+    JinaBertForTokenClassification JinaBertForQuestionAnswering
+jina_embeddings_v3: JinaEmbeddingsV3Model JinaEmbeddingsV3ForMaskedLM
+    JinaEmbeddingsV3ForSequenceClassification JinaEmbeddingsV3ForTokenClassification
+    JinaEmbeddingsV3ForQuestionAnswering
+layoutlmv3: LayoutLMv3Model LayoutLMv3ForTokenClassification
+    LayoutLMv3ForSequenceClassification LayoutLMv3ForQuestionAnswering
+llama: LlamaForCausalLM=Llama LlamaModel LlamaForSequenceClassification
+    LlamaForTokenClassification LlamaForQuestionAnswering
+mbart: MBartModel MBartForConditionalGeneration MBartForSequenceClassification MBartForCausalLM
+mistral: MistralForCausalLM=Mistral MistralModel MistralForSequenceClassification
+    MistralForTokenClassification MistralForQuestionAnswering
+mobile_sam: MobileSamModel
+mobilenet_v1: MobileNetV1Model MobileNetV1ForImageClassification
+mobilenet_v2: MobileNetV2Model MobileNetV2ForImageClassification MobileNetV2ForSemanticSegmentation
+mobilevit: MobileViTModel MobileViTForImageClassification MobileViTForSemanticSegmentation
+mobilevitv2: MobileViTV2Model MobileViTV2ForImageClassification MobileViTV2ForSemanticSegmentation
+modernbert: ModernBertModel ModernBertForMaskedLM ModernBertForSequenceClassification
+    ModernBertForTokenClassification ModernBertForQuestionAnswering ModernBertForMultipleChoice
+mpnet: MPNetModel MPNetForMaskedLM MPNetForSequenceClassification MPNetForTokenClassification
+    MPNetForQuestionAnswering MPNetForMultipleChoice
+new: NewModel NewForMaskedLM NewForSequenceClassification NewForTokenClassification
+    NewForQuestionAnswering NewForMultipleChoice
+nomic_bert: NomicBertModel NomicBertForMaskedLM NomicBertForSequenceClassification
+    NomicBertForTokenClassification
+open_clip: OpenCLIPModel
+qwen2: Qwen2ForCausalLM=Qwen2 Qwen2Model Qwen2ForSequenceClassification
+    Qwen2ForTokenClassification Qwen2ForQuestionAnswering
+qwen3: Qwen3ForCausalLM=Qwen3 Qwen3Model Qwen3ForSequenceClassification
+    Qwen3ForTokenClassification Qwen3ForQuestionAnswering
+regnet: RegNetModel RegNetForImageClassification
+resnet: ResNetModel ResNetForImageClassification ResNetBackbone
+roberta: RobertaModel RobertaForMaskedLM RobertaForSequenceClassification
+    RobertaForTokenClassification RobertaForQuestionAnswering RobertaForMultipleChoice
+    RobertaForCausalLM
+rt_detr: RTDetrModel RTDetrForObjectDetection
+rt_detr_resnet: RTDetrResNetBackbone
+rt_detr_v2 = rt_detr: RTDetrV2Model RTDetrV2ForObjectDetection
+sam: SamModel
+sam_vision_model = sam: SamVisionModel
+segformer: SegformerModel SegformerForImageClassification SegformerForSemanticSegmentation
+siglip: SiglipModel SiglipForImageClassification
+siglip2: Siglip2Model Siglip2ForImageClassification
+siglip2_text_model = siglip2: Siglip2TextModel
+siglip2_vision_model = siglip2: Siglip2VisionModel
+siglip_text_model = siglip: SiglipTextModel
+siglip_vision_model = siglip: SiglipVisionModel
+swin: SwinModel SwinForImageClassification SwinBackbone
+swinv2: Swinv2Model Swinv2ForImageClassification Swinv2Backbone
+table-transformer: TableTransformerModel TableTransformerForObjectDetection
+timm_backbone: TimmBackbone
+timm_wrapper: TimmWrapperForImageClassification TimmWrapperModel
+trocr: TrOCRForCausalLM
+upernet: UperNetForSemanticSegmentation
+vision-encoder-decoder: VisionEncoderDecoderModel
+vit: ViTModel ViTForImageClassification
+whisper: WhisperModel WhisperForConditionalGeneration WhisperForAudioClassification
+xlm-roberta = roberta: XLMRobertaModel=RobertaModel XLMRobertaForMaskedLM=RobertaForMaskedLM
+    XLMRobertaForSequenceClassification=RobertaForSequenceClassification
+    XLMRobertaForTokenClassification=RobertaForTokenClassification
+    XLMRobertaForQuestionAnswering=RobertaForQuestionAnswering
+    XLMRobertaForMultipleChoice=RobertaForMultipleChoice XLMRobertaForCausalLM=RobertaForCausalLM
+yolos: YolosModel YolosForObjectDetection
+"""
+
+# Patterns of timm's names: module and class. They count where a config has an `architecture` and no
+# `model_type`, and behind `timm_wrapper`.
+TIMM = """
+convnext_* convnextv2_*: timm_convnext TimmConvNext
+convmixer_*: timm_convmixer TimmConvMixer
+efficientvit_b[0-9]: timm_efficientvit_mit TimmEfficientVitMit
+efficientvit_l[0-9]: timm_efficientvit_mit TimmEfficientVitLarge
+efficientvit_m[0-9]: timm_efficientvit TimmEfficientVit
+fastvit_*: timm_fastvit TimmFastVit
+mobileone_* repvgg_*: timm_byob TimmByob
+eva02_*_patch14_??? eva_giant_patch14_???: timm_eva TimmEva
+mobilenetv[1-4]_* tf_mobilenetv3_* efficientnet_* tf_efficientnet_* efficientnetv2_*
+    tf_efficientnetv2_*: timm_mobilenet TimmMobileNet
+resnet[1-9]* wide_resnet* resnext[1-9]* test_resnet: timm_resnet TimmResNet
+tiny_vit_*: timm_tiny_vit TimmTinyVit
+vgg[0-9]*: timm_vgg TimmVGG
+vit_* deit_* deit3_*: timm_vit TimmVit
+"""
