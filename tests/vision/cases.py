@@ -115,6 +115,32 @@ _TYPES = {
         {"size": {"height": 28, "width": 28}, "keep_aspect_ratio": True, "ensure_multiple_of": 14},
         {"size": 21, "do_pad": True, "size_divisor": 8},
     ],
+    "Blip": [
+        {"size": {"height": 20, "width": 21}},
+    ],
+    "Llava": [
+        {"size": 24, "crop_size": 20},
+        {"size": {"height": 21, "width": 21}, "do_pad": True, "do_center_crop": False},
+    ],
+    "Pixtral": [
+        {"size": {"longest_edge": 40}, "patch_size": 8},
+        {"size": {"height": 24, "width": 32}, "patch_size": {"height": 4, "width": 4}},
+    ],
+    "Qwen2VL": [
+        {"size": {"shortest_edge": 300, "longest_edge": 1500}, "patch_size": 4},
+        {"min_pixels": 64, "max_pixels": 900, "patch_size": 3, "merge_size": 1},
+    ],
+    "Idefics3": [
+        {"size": {"longest_edge": 40}, "max_image_size": {"longest_edge": 16}},
+        {
+            "size": {"longest_edge": 40},
+            "max_image_size": {"longest_edge": 16},
+            "do_image_splitting": False,
+        },
+    ],
+    "SmolVLM": [
+        {"size": {"longest_edge": 30}, "max_image_size": {"longest_edge": 12}, "resample": 3},
+    ],
     "Sam": [
         {"size": {"longest_edge": 32}, "pad_size": {"height": 32, "width": 32}},
         {"size": {"longest_edge": 33}, "pad_size": 40, "do_center_crop": True, "crop_size": 10},

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import tallow as tl
-from tallow.errors import ArgumentError, MissingFileError, ShapeError
+from tallow.errors import ArgumentError, FormatError, MissingFileError, ShapeError
 from tallow.vision import ImageProcessor
 from vision.cases import CASES, GOLDEN_SHAPES, SMOOTH_CASES, TIMM_CASES, picture
 
@@ -235,3 +235,45 @@ def test_ocr_is_not_made_up():
         layout(picture(20, 20))
     batch = layout(picture(20, 20), words=[["a"]], boxes=[[[0, 0, 1, 1]]])
     assert batch.words == [["a"]] and [*batch] == ["pixel_values"]
+
+
+def test_pictures_that_are_too_narrow_for_qwen_vl():
+    processor = ImageProcessor.from_config({"image_processor_type": "Qwen2VLImageProcessor"})
+    assert processor(picture(1, 1)).image_grid_thw.tolist() == [[1, 4, 4]]
+    assert processor(picture(1, 200)).image_grid_thw.tolist() == [[1, 2, 58]]
+    wanted = "picture 1: resize: expected edges of at most 200 to 1, got 1 × 30000"
+    with pytest.raises(ArgumentError, match=wanted):
+        processor([picture(8, 8), np.zeros((1, 30_000, 3), np.uint8)])
+
+
+def test_numbers_of_pixels_are_bounded():
+    config = {"image_processor_type": "Qwen2VLImageProcessor"}
+    with pytest.raises(FormatError, match=r"size\.longest_edge: expected an integer from 1 to 17"):
+        ImageProcessor.from_config({**config, "max_pixels": 10**12})
+    old = {"size": {"min_pixels": 784, "max_pixels": 7840}}
+    assert ImageProcessor.from_config({**config, **old}).settings.size == {
+        "shortest_edge": 784,
+        "longest_edge": 7840,
+    }
+
+
+def test_numbers_of_frames_are_bounded():
+    config = {"image_processor_type": "SmolVLMImageProcessor", "size": {"longest_edge": 4096}}
+    processor = ImageProcessor.from_config({**config, "max_image_size": {"longest_edge": 4}})
+    with pytest.raises(ArgumentError, match="at most 1024 frames a picture, got 1048576"):
+        processor(picture(8, 8))
+    with pytest.raises(FormatError, match="max_image_size: expected longest_edge"):
+        ImageProcessor.from_config({**config, "max_image_size": {"height": 4, "width": 4}})
+
+
+def test_frames_and_sizes_of_a_batch():
+    config = {"size": {"longest_edge": 40}, "max_image_size": {"longest_edge": 16}}
+    smol = ImageProcessor.from_config({"image_processor_type": "SmolVLMImageProcessor", **config})
+    found = smol([picture(20, 31), picture(5, 100), picture(40, 4)])
+    assert (found.rows.tolist(), found.cols.tolist()) == ([[2, 1, 3]], [[3, 3, 1]])
+    assert found.pixel_values.shape == (1, 7 + 4 + 4, 3, 16, 16)
+    pixtral = ImageProcessor.from_config(CASES["Pixtral-0"])([picture(20, 31), picture(64, 2)])
+    assert pixtral.image_sizes.tolist() == [[24, 32], [40, 8]]
+    assert pixtral.pixel_values.shape == (2, 3, 40, 32)
+    with pytest.raises(FormatError, match="a height and a width that are equal"):
+        ImageProcessor.from_config({**CASES["Pixtral-0"], "patch_size": {"height": 4, "width": 8}})

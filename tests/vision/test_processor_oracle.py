@@ -63,7 +63,13 @@ def test_defaults(kind):
     assert ImageProcessor.from_config(written).settings == ours.settings
 
 
-@pytest.mark.parametrize("case", ["ViT-1", "CLIP-0", "Detr-0", "Yolos-0", "Siglip2-0", "Sam-0"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        *("ViT-1", "CLIP-0", "Detr-0", "Yolos-0", "Siglip2-0", "Sam-0"),
+        *("Pixtral-0", "Qwen2VL-0", "Idefics3-0", "SmolVLM-0"),
+    ],
+)
 def test_batches(case):
     shapes = [shape for shape in SHAPES if min(shape) > 8]
     images = [Image.fromarray(picture(*shape)) for shape in shapes]

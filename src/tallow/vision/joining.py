@@ -58,3 +58,39 @@ def padded_patches(
         mask[index, : len(array)] = 1
     shapes = np.array([(height // edge, width // edge) for height, width in sizes], np.int64)
     return {"pixel_values": values, "pixel_attention_mask": mask, "spatial_shapes": shapes}
+
+
+def behind(
+    arrays: list[Array], sizes: list[tuple[int, int]], settings: Settings
+) -> dict[str, Array]:
+    """Qwen-VL: the patches of all pictures, and each one's times, rows and columns of patches."""
+    import numpy as np
+
+    edge = settings.patch_size
+    grids = [(1, height // edge, width // edge) for height, width in sizes]
+    return {"pixel_values": np.concatenate(arrays), "image_grid_thw": np.array(grids, np.int64)}
+
+
+def with_sizes(arrays: list[Array], *, pad: bool) -> dict[str, Array]:
+    """Pixtral: zeros to the right and below, and the height and width of each picture."""
+    import numpy as np
+
+    sizes = np.array([array.shape[1:] for array in arrays], np.int64)
+    values = padded(arrays, {})["pixel_values"] if pad else stacked(arrays)
+    return {"pixel_values": values, "image_sizes": sizes}
+
+
+def frames(
+    arrays: list[Array], sizes: list[tuple[int, int]], settings: Settings
+) -> dict[str, Array]:
+    """Idefics 3: the frames of all pictures, with the rows and columns of each; 0 for one frame."""
+    import numpy as np
+
+    edge = settings.max_image_size["longest_edge"]
+    grids = np.array([(height // edge, width // edge) for height, width in sizes], np.int64)
+    grids[grids.prod(1) == 1] = 0
+    values = np.concatenate(arrays)[None]
+    found = {"pixel_values": values, "rows": grids[None, :, 0], "cols": grids[None, :, 1]}
+    if settings.do_pad:
+        found["pixel_attention_mask"] = np.ones((*values.shape[:2], edge, edge), np.int64)
+    return found

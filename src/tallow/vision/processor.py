@@ -33,13 +33,24 @@ class Batch:
     """
 
     pixel_values: Tensor
-    """(batch, 3, height, width) of f32; for SigLIP 2 (batch, patches, values of a patch)."""
+    """(batch, 3, height, width) of f32; for SigLIP 2 (batch, patches, values of a patch).
+
+    For Qwen-VL (patches of all pictures, values of a patch), for Idefics 3 (1, frames of all
+    pictures, 3, height, width).
+    """
     original_sizes: list[Size]
     reshaped_input_sizes: list[Size]
     pixel_mask: Tensor | None = None
     """(batch, height, width) of i64: 1 on the picture, 0 on padding."""
     pixel_attention_mask: Tensor | None = None
-    """(batch, patches) of i32: 1 on patches of the picture, 0 on padding."""
+    """(batch, patches) of i32: 1 on patches of the picture, 0 on padding; for Idefics 3 of pixels."""
+    image_grid_thw: Tensor | None = None
+    """(batch, 3) of i64: times, rows and columns of patches."""
+    image_sizes: Tensor | None = None
+    """(batch, 2) of i64: height and width without the padding."""
+    rows: Tensor | None = None
+    cols: Tensor | None = None
+    """(1, batch) of i64: rows and columns of the frames of each picture, 0 where it is one."""
     spatial_shapes: Tensor | None = None
     """(batch, 2) of i64: rows and columns of patches."""
     labels: Tensor | None = None
@@ -245,8 +256,15 @@ class ImageProcessor:
         from tallow.vision import joining
 
         settings = self.settings
-        if settings.kind.pad == "patches":
-            found = joining.padded_patches(arrays, sizes, settings)
+        lists = {
+            "patches": joining.padded_patches,
+            "grids": joining.behind,
+            "frames": joining.frames,
+        }
+        if settings.kind.pad in lists:
+            found = lists[settings.kind.pad](arrays, sizes, settings)
+        elif settings.kind.pad == "sizes":
+            found = joining.with_sizes(arrays, pad=settings.do_pad)
         elif settings.do_pad and settings.kind.pad in ("pad", "mask"):
             found = joining.padded(arrays, settings.pad_size)
             if not return_mask or settings.kind.pad == "pad":

@@ -32,8 +32,9 @@ class ProcessorType:
     `defaults` are values beside those of `Settings`; `steps` names functions of `steps.py` in their
     order; `rule` names one of `sizes.py`; `sizes` are the forms of `size` that it takes. An integer
     `size` is a square's edge where `square`, else the shortest edge, with `limit` for the longest.
-    `pad` says what makes one array of a batch: nothing, padding, or padding with a mask;
-    `maps` how segmentation maps are resized: not at all, nearest, or as pictures; `detection` how a
+    `pad` says what makes one array of a batch: nothing, padding, or padding with a mask, or with
+    sizes; lists of patches behind each other, with their grids; or frames, several a picture.
+    `counts` says that `size` bounds numbers of pixels, not edges. `maps` says how segmentation maps are resized: not at all, nearest, or as pictures; `detection` how a
     detector's scores are read (`postprocess.object_detection`).
     """
 
@@ -46,6 +47,7 @@ class ProcessorType:
     wide_first: bool = False
     square_flag: bool = False
     pad: str = "pad"
+    counts: bool = False
     detection: Mapping[str, Any] = field(default_factory=dict)
     maps: str = ""
     aliases: Mapping[str, str] = field(default_factory=dict)
@@ -63,6 +65,19 @@ _DETR = ProcessorType(
     pad="mask",
     detection={"scores": "softmax"},
     aliases={"pad_and_return_pixel_mask": "do_pad"},
+)
+_SPLIT = ProcessorType(
+    {
+        "resample": 1,
+        "size": {"longest_edge": 4 * 364},
+        "max_image_size": {"longest_edge": 364},
+        "do_convert_rgb": True,
+        "do_pad": True,
+    },
+    steps=("resize", "resize_to_frames", "split", "tones", "frames_first"),
+    rule="even_longest",
+    sizes=("longest_edge", "shortest_edge+longest_edge", "height+width"),
+    pad="frames",
 )
 _TOP_100 = {"scores": "sigmoid", "top_k": 100}
 
@@ -218,6 +233,48 @@ KINDS: dict[str, ProcessorType] = {
         maps="nearest",
         model_types=("sam", "mobile_sam", "sam_hq"),
     ),
+    "BlipImageProcessor": ProcessorType(
+        {**_CLIP, **_BICUBIC, "size": _square(384), "do_convert_rgb": True},
+        model_types=("blip", "blip-2", "instructblip"),
+    ),
+    "LlavaImageProcessor": ProcessorType(
+        _CLIP_KIND,
+        steps=("square", "resize", "crop", "tones"),
+        square=False,
+        pad="none",
+    ),
+    "PixtralImageProcessor": ProcessorType(
+        {
+            **_CLIP,
+            **_BICUBIC,
+            "size": {"longest_edge": 1024},
+            "patch_size": 16,
+            "do_pad": True,
+            "do_convert_rgb": True,
+        },
+        rule="whole_patches",
+        sizes=("longest_edge", "shortest_edge+longest_edge", "height+width"),
+        pad="sizes",
+        model_types=("pixtral", "mistral3"),
+    ),
+    "Qwen2VLImageProcessor": ProcessorType(
+        {
+            **_CLIP,
+            **_BICUBIC,
+            "size": {"shortest_edge": 56 * 56, "longest_edge": 28 * 28 * 1280},
+            "patch_size": 14,
+            "do_convert_rgb": True,
+        },
+        steps=("resize", "tones", "merged_patches"),
+        rule="pixels_between",
+        sizes=("shortest_edge+longest_edge",),
+        square=False,
+        pad="grids",
+        counts=True,
+        model_types=("qwen2_vl", "qwen2_5_vl", "qwen3_vl"),
+    ),
+    "Idefics3ImageProcessor": replace(_SPLIT, model_types=("idefics3",)),
+    "SmolVLMImageProcessor": replace(_SPLIT, model_types=("smolvlm",)),
     "TimmWrapperImageProcessor": ProcessorType(
         {**_IMAGENET, **_BICUBIC, "do_convert_rgb": True},
         steps=("resize", "crop_or_pad", "tones_in_f32"),

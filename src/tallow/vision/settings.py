@@ -11,6 +11,7 @@ from typing import Any
 
 from tallow.errors import FormatError
 from tallow.lazy_dataclasses import dataclass, field
+from tallow.vision.images import MAX_PIXELS
 from tallow.vision.processor_types import KINDS, ProcessorType
 
 MAX_EDGE = 65_536
@@ -36,10 +37,10 @@ _WITHOUT_EFFECT = {
     *("ignore_index", "num_labels", "class_info_file", "_valid_processor_keys"),
     *("_valid_kwargs_names", "image_processor_class", "feature_extractor_class"),
     *("transformers_version", "name_or_path", "_name_or_path", "semantic_loss_ignore_index"),
-    "pad_and_return_pixel_mask",
+    *("pad_and_return_pixel_mask", "return_row_col_info"),
 }
 
-_SIZES = ("size", "crop_size", "pad_size", "mask_size", "mask_pad_size")
+_SIZES = ("size", "crop_size", "pad_size", "mask_size", "mask_pad_size", "max_image_size")
 
 _NEEDED_BY = {
     "size": "do_resize",
@@ -82,6 +83,10 @@ class Settings:
     size_divisor: int = 0
     patch_size: int = 16
     max_num_patches: int = 256
+    temporal_patch_size: int = 2
+    merge_size: int = 2
+    do_image_splitting: bool = True
+    max_image_size: Mapping[str, int] = field(default_factory=dict)
     apply_ocr: bool = False
     do_reduce_labels: bool = False
     mask_size: Mapping[str, int] = field(default_factory=dict)
@@ -140,6 +145,8 @@ class _Reader:
                 given.setdefault(new, given[old])
         if kind.limit and given.get("size") is None:
             given.pop("size", None)
+        if kind.counts:
+            _rename_pixels(given, kind.defaults["size"])
         self.given, self.source, self.kind = given, source, kind
 
     def names(self) -> list[str]:
@@ -163,6 +170,8 @@ class _Reader:
             return self._null(name, default)
         if name in _SIZES:
             return self._size(name, value)
+        if name == "patch_size" and isinstance(value, dict):
+            return self._side(name, value)
         if name in ("image_mean", "image_std"):
             return self._triple(name, value)
         if name == "resample":
@@ -187,9 +196,16 @@ class _Reader:
         return False if isinstance(default, bool) else {} if name in _SIZES else default
 
     def _whole(self, name: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_EDGE:
-            raise self.error(name, f"an integer from 1 to {MAX_EDGE}", value)
+        most = MAX_PIXELS if self.kind.counts and name.startswith("size.") else MAX_EDGE
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= most:
+            raise self.error(name, f"an integer from 1 to {most}", value)
         return value
+
+    def _side(self, name: str, value: dict[str, Any]) -> int:
+        """The edge of a square that is written as height and width."""
+        if {*value} != {"height", "width"} or value["height"] != value["width"]:
+            raise self.error(name, "an integer, or a height and a width that are equal", value)
+        return self._whole(name, value["height"])
 
     def _number(self, name: str, value: Any, low: float = 0.0) -> float:
         good = isinstance(value, int | float) and not isinstance(value, bool)
@@ -248,8 +264,25 @@ class _Reader:
                 raise self.error("resample", "bilinear or bicubic", settings.resample)
             if not settings.do_rescale:
                 raise self.error("do_rescale", "true where do_resize is", False)
+        if "split" in steps and {*settings.max_image_size} != {"longest_edge"}:
+            raise self.error("max_image_size", "longest_edge", dict(settings.max_image_size))
         crop = {*settings.crop_size}
         if settings.do_center_crop and (not crop or ("crop" in steps and crop != {*_FORMS[0]})):
             raise self.error("crop_size", "height and width", dict(settings.crop_size))
         if settings.do_pad and settings.pad_size and {*settings.pad_size} != {*_FORMS[0]}:
             raise self.error("pad_size", "height and width", dict(settings.pad_size))
+
+
+def _rename_pixels(given: dict[str, Any], default: Mapping[str, int]) -> None:
+    """Let `size` have what older files call `min_pixels` and `max_pixels`, beside it or in it."""
+    size = given.get("size")
+    size = default if size is None else size
+    if not isinstance(size, Mapping):
+        return  # which is refused where it is read
+    size = dict(size)
+    for old, new in (("min_pixels", "shortest_edge"), ("max_pixels", "longest_edge")):
+        inner, outer = size.pop(old, None), given.pop(old, None)
+        value = inner if outer is None else outer
+        if value is not None:
+            size[new] = value
+    given["size"] = size

@@ -6,8 +6,13 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tallow.errors import ArgumentError, expect
+
 if TYPE_CHECKING:
     from tallow.vision.settings import Settings
+
+MAX_RATIO = 200  # of Qwen-VL's pictures, long edge by short one
+MAX_4K = 4096  # the longest edge that Idefics 3 resizes to
 
 SizeRule = Callable[[int, int, "Settings"], tuple[int, int]]
 """From a picture's height and width to those that it gets."""
@@ -118,6 +123,68 @@ def most_patches(height: int, width: int, settings: Settings) -> tuple[int, int]
     return scaled(low)
 
 
+def pixels_between(height: int, width: int, settings: Settings) -> tuple[int, int]:
+    """Qwen-VL: multiples of merged patches whose number of pixels is within the bounds.
+
+    Raises:
+        ArgumentError: one edge is more than 200 times as long as the other.
+    """
+    ratio = max(height, width) / min(height, width)
+    wanted, got = "edges of at most 200 to 1", f"{height} × {width}"
+    expect(ratio <= MAX_RATIO, "resize", wanted, got, ArgumentError)
+    step = settings.patch_size * settings.merge_size
+    least, most = settings.size["shortest_edge"], settings.size["longest_edge"]
+    high, wide = round(height / step) * step, round(width / step) * step
+    if high * wide > most:
+        scale = math.sqrt(height * width / most)
+        high, wide = (max(step, math.floor(n / scale / step) * step) for n in (height, width))
+    if high * wide < least:
+        scale = math.sqrt(least / (height * width))
+        high, wide = (math.ceil(n * scale / step) * step for n in (height, width))
+    return high, wide
+
+
+def whole_patches(height: int, width: int, settings: Settings) -> tuple[int, int]:
+    """Pixtral: down into a box, in proportion, then up to whole patches."""
+    size, step = settings.size, settings.patch_size
+    box = size["longest_edge"] if "longest_edge" in size else 0
+    ratio = max(height / (box or size["height"]), width / (box or size["width"]))
+    if ratio > 1:
+        height, width = math.floor(height / ratio), math.floor(width / ratio)
+    return ((height - 1) // step + 1) * step, ((width - 1) // step + 1) * step
+
+
+def even_longest(height: int, width: int, settings: Settings) -> tuple[int, int]:
+    """Idefics 3: the longest edge as given and the other even, then within 4096 pixels."""
+    if "longest_edge" not in settings.size:
+        return settings.size["height"], settings.size["width"]
+    edge = settings.size["longest_edge"]
+    aspect = width / height
+    if width >= height:
+        short = int(edge / aspect)
+        height, width = max(short + short % 2, 1), edge
+    else:
+        short = int(edge * aspect)
+        height, width = edge, max(short + short % 2, 1)
+    aspect = width / height
+    if max(height, width) > MAX_4K:
+        if width >= height:
+            height, width = max(int(MAX_4K / aspect), 1), MAX_4K
+        else:
+            height, width = MAX_4K, max(int(MAX_4K * aspect), 1)
+    return height, width
+
+
+def whole_frames(height: int, width: int, edge: int) -> tuple[int, int]:
+    """Idefics 3: multiples of a frame's edge, the longer side first."""
+    aspect = width / height
+    if width >= height:
+        width = math.ceil(width / edge) * edge
+        return math.ceil(int(width / aspect) / edge) * edge, width
+    height = math.ceil(height / edge) * edge
+    return height, math.ceil(int(height * aspect) / edge) * edge
+
+
 def timm(height: int, width: int, settings: Settings) -> tuple[int, int]:
     """As timm evaluates: `size` over `crop_pct`, met as `crop_mode` says."""
     high, wide = (
@@ -137,5 +204,8 @@ def timm(height: int, width: int, settings: Settings) -> tuple[int, int]:
 
 RULES: dict[str, SizeRule] = {
     rule.__name__: rule
-    for rule in (edges, multiples_of_16, squared, longest, page, multiples, most_patches, timm)
+    for rule in (
+        *(edges, multiples_of_16, squared, longest, page, multiples, most_patches, timm),
+        *(pixels_between, whole_patches, even_longest),
+    )
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tallow.errors import ArgumentError, expect
 from tallow.vision.images import MAX_PIXELS, float_range, pillow, to_pillow
-from tallow.vision.sizes import RULES
+from tallow.vision.sizes import RULES, whole_frames
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
     Picture = Any  # an Image or an Array
+
+MAX_FRAMES = 1024  # of one picture
 
 Step = Callable[[Any, "Settings"], Any]
 
@@ -267,6 +269,65 @@ def patches(array: Array, settings: Settings) -> Array:
     return grid.transpose(1, 3, 2, 4, 0).reshape(rows * columns, -1)
 
 
+def square(picture: Picture, settings: Settings) -> Picture:
+    """LLaVA: in the middle of a square of the mean colour."""
+    if not settings.do_pad:
+        return picture
+    tall, wide = edges_of(picture)
+    edge = max(tall, wide)
+    fill = [int(255 * mean) for mean in settings.image_mean]
+    return _window(picture, -((edge - tall) // 2), -((edge - wide) // 2), edge, edge, fill)
+
+
+def merged_patches(array: Array, settings: Settings) -> Array:
+    """Qwen-VL: (patches, values of a patch by channel, time, row and column).
+
+    Patches that are merged later stand together, square by square.
+    """
+    import numpy as np
+
+    edge, side, times = settings.patch_size, settings.merge_size, settings.temporal_patch_size
+    block = edge * side
+    rows, columns = array.shape[1] // block, array.shape[2] // block
+    fits = (rows * block, columns * block) == array.shape[1:]
+    wanted = f"true, or edges in multiples of {block}"
+    expect(fits, "do_resize", wanted, array.shape[1:], ArgumentError)
+    grid = array.reshape(3, rows, side, edge, columns, side, edge).transpose(1, 4, 2, 5, 0, 3, 6)
+    grid = grid[:, :, :, :, :, None]
+    grid = np.broadcast_to(grid, (*grid.shape[:5], times, edge, edge))
+    return grid.reshape(rows * columns * side * side, -1)
+
+
+def resize_to_frames(picture: Picture, settings: Settings) -> Picture:
+    """Idefics 3: up to whole frames, or to one where pictures are not split."""
+    edge, filter_ = settings.max_image_size["longest_edge"], settings.resample
+    size = edge, edge
+    if settings.do_image_splitting:
+        size = whole_frames(*edges_of(picture), edge)
+        frames = size[0] // edge * (size[1] // edge)
+        wanted = f"at most {MAX_FRAMES} frames a picture"
+        expect(frames <= MAX_FRAMES, "max_image_size", wanted, frames, ArgumentError)
+    return _resized(picture, size, filter_)
+
+
+def split(picture: Picture, settings: Settings) -> Array:
+    """Idefics 3: (frames, height, width, 3), row by row, and the whole picture as the last one."""
+    import numpy as np
+
+    array, edge = as_array(picture), settings.max_image_size["longest_edge"]
+    rows, columns = array.shape[0] // edge, array.shape[1] // edge
+    if rows * columns == 1:
+        return array[None]
+    grid = array.reshape(rows, edge, columns, edge, 3).swapaxes(1, 2).reshape(-1, edge, edge, 3)
+    whole = as_array(_resized(picture, (edge, edge), settings.resample))
+    return np.concatenate([grid, whole[None]])
+
+
+def frames_first(array: Array, settings: Settings) -> Array:
+    """(3, frames, height, width) → (frames, 3, height, width)."""
+    return array.swapaxes(0, 1)
+
+
 STEPS: dict[str, Step] = {
     "resize": resize,
     "resize_smooth": resize_smooth,
@@ -284,4 +345,9 @@ STEPS: dict[str, Step] = {
     "flip_channels": flip_channels,
     "pad_to_multiple": pad_to_multiple,
     "patches": patches,
+    "square": square,
+    "merged_patches": merged_patches,
+    "resize_to_frames": resize_to_frames,
+    "split": split,
+    "frames_first": frames_first,
 }
