@@ -65,7 +65,10 @@ def test_batch_equals_singles(name):
         found = case.run(model, alone)
         for key, value in found.items():
             want = whole[key][row : row + 1].numpy()
-            close(value.numpy(), cut(want, full, kept), name=key)
+            want = cut(want, full, kept)
+            frames = value.ndim == 3 and full is not None and value.shape[1] < want.shape[1]
+            want = want[:, : value.shape[1]] if frames else want  # of sounds, padded behind
+            close(value.numpy(), want, name=key)
 
 
 def single(case, row):

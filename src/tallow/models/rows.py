@@ -28,6 +28,8 @@ convnext: ConvNextModel ConvNextForImageClassification ConvNextBackbone
 convnextv2: ConvNextV2Model ConvNextV2ForImageClassification ConvNextV2Backbone
 craft: CraftForTextDetection
 crnn: CrnnForTextRecognition
+data2vec-audio: Data2VecAudioModel Data2VecAudioForCTC Data2VecAudioForSequenceClassification
+    Data2VecAudioForAudioFrameClassification Data2VecAudioForXVector
 deberta: DebertaModel DebertaForMaskedLM DebertaForSequenceClassification
     DebertaForTokenClassification DebertaForQuestionAnswering
 deberta-v2: DebertaV2Model DebertaV2ForMaskedLM DebertaV2ForSequenceClassification
@@ -54,6 +56,7 @@ gemma: GemmaModel GemmaForCausalLM=Gemma GemmaForSequenceClassification
 gpt2: GPT2LMHeadModel GPT2Model GPT2ForSequenceClassification GPT2ForTokenClassification
     GPT2ForQuestionAnswering
 hiera: HieraModel HieraForImageClassification HieraBackbone
+hubert: HubertModel HubertForCTC HubertForSequenceClassification
 jina_bert: JinaBertModel JinaBertForMaskedLM JinaBertForSequenceClassification
     JinaBertForTokenClassification JinaBertForQuestionAnswering
 jina_embeddings_v3: JinaEmbeddingsV3Model JinaEmbeddingsV3ForMaskedLM
@@ -107,9 +110,17 @@ table-transformer: TableTransformerModel TableTransformerForObjectDetection
 timm_backbone: TimmBackbone
 timm_wrapper: TimmWrapperForImageClassification TimmWrapperModel
 trocr: TrOCRForCausalLM
+unispeech: UniSpeechModel UniSpeechForCTC UniSpeechForSequenceClassification
+unispeech-sat = unispeech: UniSpeechSatModel UniSpeechSatForCTC
+    UniSpeechSatForSequenceClassification UniSpeechSatForAudioFrameClassification
+    UniSpeechSatForXVector
 upernet: UperNetForSemanticSegmentation
 vision-encoder-decoder: VisionEncoderDecoderModel
 vit: ViTModel ViTForImageClassification
+wav2vec2: Wav2Vec2Model Wav2Vec2ForCTC Wav2Vec2ForSequenceClassification
+    Wav2Vec2ForAudioFrameClassification Wav2Vec2ForXVector
+wavlm: WavLMModel WavLMForCTC WavLMForSequenceClassification WavLMForAudioFrameClassification
+    WavLMForXVector
 whisper: WhisperModel WhisperForConditionalGeneration WhisperForAudioClassification
 xlm-roberta = roberta: XLMRobertaModel=RobertaModel XLMRobertaForMaskedLM=RobertaForMaskedLM
     XLMRobertaForSequenceClassification=RobertaForSequenceClassification

@@ -41,8 +41,10 @@ TASKS: dict[str, tuple[str, ...]] = {
     "translation": ("ForConditionalGeneration", "EncoderDecoderModel"),
     "summarization": ("ForConditionalGeneration", "EncoderDecoderModel"),
     "text2text-generation": ("ForConditionalGeneration", "EncoderDecoderModel"),
-    "automatic-speech-recognition": ("ForConditionalGeneration",),
-    "audio-classification": ("ForAudioClassification",),
+    "automatic-speech-recognition": ("ForConditionalGeneration", "ForCTC"),
+    "audio-classification": ("ForAudioClassification", "ForSequenceClassification"),
+    "audio-frame-classification": ("ForAudioFrameClassification",),
+    "audio-xvector": ("ForXVector",),
     "backbone": ("Backbone",),
 }
 
