@@ -33,6 +33,8 @@ struct Linear {
   bool near = false;  // weights were used just now: in a cache nothing is gained by asking for them
   LineFn act = nullptr;
   const uint8_t* eights = nullptr;  // the weight with rows interleaved (core/interleaved.h)
+  // Where row i of x and of out stands, null: at i. Only int8 activations take rows of x so.
+  const int64_t *x_rows = nullptr, *out_rows = nullptr;
   int64_t m = 0, n = 0, k = 0;
 
   TL_INLINE const uint8_t* weight_row(int64_t row) const {
@@ -41,7 +43,7 @@ struct Linear {
   }
   template <class T>
   TL_INLINE const T* x_row(int64_t row) const {
-    return x.ptr<const T>() + row * x.back_stride(2);
+    return x.ptr<const T>() + (x_rows ? x_rows[row] : row) * x.back_stride(2);
   }
 };
 
@@ -104,6 +106,7 @@ class Epilogue {
   void rows(int64_t row0, int64_t rows, float* tile, int64_t stride) const;
 
  private:
+  void neighbours(int64_t row0, int64_t rows, float* tile, int64_t stride) const;
   void whole_panel(int64_t row0, int64_t rows, float* tile, int64_t stride) const;
   void activate(int64_t rows, float* tile, int64_t stride) const;
   template <class T, bool kBias>

@@ -9,7 +9,7 @@ Epilogue::Epilogue(const Linear& l, int64_t column0, int columns)
 }
 
 void Epilogue::fetch(int64_t row0, int64_t rows) const {
-  if (l_.out.back_stride(1) != 1) return;
+  if (l_.out.back_stride(1) != 1 || l_.out_rows) return;
   const int64_t size = bytes_of(l_.out.dtype), line = l_.out.back_stride(2) * size;
   const uint8_t* at = l_.out.ptr<const uint8_t>() + row0 * line + column0_ * size;
   for (; rows > 0; --rows, at += line) {
@@ -18,6 +18,12 @@ void Epilogue::fetch(int64_t row0, int64_t rows) const {
 }
 
 void Epilogue::rows(int64_t row0, int64_t rows, float* tile, int64_t stride) const {
+  if (!l_.out_rows) return neighbours(row0, rows, tile, stride);
+  for (int64_t r = 0; r < rows; ++r)
+    neighbours(l_.out_rows[row0 + r], 1, tile + r * stride, stride);
+}
+
+void Epilogue::neighbours(int64_t row0, int64_t rows, float* tile, int64_t stride) const {
   if (l_.out.dtype == DType::f32 && columns_ == kPanelColumns<float> &&
       l_.out.back_stride(1) == 1 && (!l_.act || stride == columns_) &&
       (!l_.has_residual || l_.residual.back_stride(1) == 1))

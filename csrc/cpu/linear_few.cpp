@@ -106,64 +106,63 @@ TL_INLINE void decode_rows(const Linear& l, int64_t begin, int64_t end, const Ro
 }
 
 template <int kBatch, class T>
-void decode_floats(const LinearSeveral& products, const float* x, int64_t x_stride) {
+void decode_floats(const Linear& l, const float* x, int64_t x_stride, int64_t begin, int64_t end) {
   constexpr int kRows = kTogetherRows<kBatch, T>;
-  const Order order(products.each[0]);
-  const auto some = [&](const Linear& l, int64_t begin, int64_t end) {
-    const int64_t stride = l.weight.back_stride(2);
-    decode_rows<kBatch, kRows>(l, begin, end, [&](int64_t i, float* y) {
-      for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {
-        const T* w[kRows];
-        for (int r = 0; r < kRows; ++r)
-          w[r] = l.weight.ptr<const T>() + (i + (i + r < end ? r : 0)) * stride + k0;
-        dot_run<kRows, kBatch>(w, x + k0, x_stride, min64(order.run, l.k - k0), !l.near, y);
-      }
-    });
-  };
-  share_rows(products, products.each[0].k * sizeof(T), some);
+  const Order order(l);
+  const int64_t stride = l.weight.back_stride(2);
+  decode_rows<kBatch, kRows>(l, begin, end, [&](int64_t i, float* y) {
+    for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {
+      const T* w[kRows];
+      for (int r = 0; r < kRows; ++r)
+        w[r] = l.weight.ptr<const T>() + (i + (i + r < end ? r : 0)) * stride + k0;
+      dot_run<kRows, kBatch>(w, x + k0, x_stride, min64(order.run, l.k - k0), !l.near, y);
+    }
+  });
 }
 
 template <int kBatch>
-void decode_blocks(const LinearSeveral& products, const BlockFormat& format, const float* x,
-                   int64_t x_stride) {
+void decode_blocks(const Linear& l, const float* x, int64_t x_stride, int64_t begin, int64_t end) {
   constexpr int kRows = kTogetherRows<kBatch, void>;
-  const Linear& first = products.each[0];
-  const int64_t block = block_of(first.weight.dtype), bytes = bytes_of(first.weight.dtype);
-  const Order order(first);
-  const auto some = [&](const Linear& l, int64_t begin, int64_t end) {
-    alignas(64) float buffer[kRows][Order::kMostRun];  // stays in L1
-    decode_rows<kBatch, kRows>(l, begin, end, [&](int64_t i, float* y) {
-      const int rows = static_cast<int>(min64(kRows, end - i));
-      for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {
-        const int64_t depth = min64(order.run, l.k - k0);
-        const float* w[kRows];
-        for (int r = 0; r < kRows; ++r) {
-          w[r] = buffer[r < rows ? r : 0];
-          if (r < rows)
-            format.floats(l.weight_row(i + r) + k0 / block * bytes, depth / block, buffer[r]);
-        }
-        dot_run<kRows, kBatch>(w, x + k0, x_stride, depth, false, y);
+  const BlockFormat& format = *block_format(l.weight.dtype);
+  const int64_t block = block_of(l.weight.dtype), bytes = bytes_of(l.weight.dtype);
+  const Order order(l);
+  alignas(64) float buffer[kRows][Order::kMostRun];  // stays in L1
+  decode_rows<kBatch, kRows>(l, begin, end, [&](int64_t i, float* y) {
+    const int rows = static_cast<int>(min64(kRows, end - i));
+    for (int64_t k0 = 0; k0 < l.k; k0 += order.run) {
+      const int64_t depth = min64(order.run, l.k - k0);
+      const float* w[kRows];
+      for (int r = 0; r < kRows; ++r) {
+        w[r] = buffer[r < rows ? r : 0];
+        if (r < rows)
+          format.floats(l.weight_row(i + r) + k0 / block * bytes, depth / block, buffer[r]);
       }
-    });
-  };
-  share_rows(products, first.k / block * bytes, some);
+      dot_run<kRows, kBatch>(w, x + k0, x_stride, depth, false, y);
+    }
+  });
 }
 
 template <int kBatch>
-void decode(const LinearSeveral& products, const float* x, int64_t x_stride) {
-  const DType dtype = products.each[0].weight.dtype;
-  with_plain(dtype, [&]<class T>(T) { decode_floats<kBatch, T>(products, x, x_stride); }) ||
-      (decode_blocks<kBatch>(products, *block_format(dtype), x, x_stride), true);
+FewRowsFn decode(DType dtype) {
+  FewRowsFn found = decode_blocks<kBatch>;
+  with_plain(dtype, [&]<class T>(T) { found = decode_floats<kBatch, T>; });
+  return found;
 }
 
 }  // namespace
 
+FewRowsFn few_rows_kernel(DType weight, int64_t m) {
+  return m == 1 ? decode<1>(weight) : m == 2 ? decode<2>(weight) : decode<4>(weight);
+}
+
 const char* linear_few_rows(const LinearSeveral& products) {
   const Linear& l = products.each[0];
-  // Three rows take the kernel of four.
-  const FloatRows rows(l, l.m == 3 ? 4 : l.m);
+  const FloatRows rows(l, few_rows_read(l.m));
   if (!rows.x) return "linear: out of memory";
-  (l.m == 1 ? decode<1> : l.m == 2 ? decode<2> : decode<4>)(products, rows.x, rows.stride);
+  const FewRowsFn kernel = few_rows_kernel(l.weight.dtype, l.m);
+  share_rows(products, row_bytes(l), [&](const Linear& each, int64_t begin, int64_t end) {
+    kernel(each, rows.x, rows.stride, begin, end);
+  });
   return nullptr;
 }
 

@@ -30,7 +30,7 @@ struct Lines {
 // By the library of TALLOW_BLAS; false: it is none, or this product none for it.
 bool by_blas(const Linear& l) {
   const Blas* blas = external_blas();
-  if (!blas) return false;
+  if (!blas || l.out_rows) return false;
   for (const View* v : {&l.x, &l.weight, &l.out})
     if (v->dtype != DType::f32) return false;
   if (l.m * l.n < kLeastExternal / max64(1, l.k) || l.k == 0) return false;
@@ -69,8 +69,9 @@ bool takes_few_rows(const Linear& l) {
 // Many rows by a weight of one row are one row by many: the same products in the same order, and
 // neither is packed.
 static bool is_one_column(const Linear& l) {
-  return l.n == 1 && l.m > kDotRows && l.x.dtype == DType::f32 && l.weight.dtype == DType::f32 &&
-         l.x.back_stride(1) == 1 && l.weight.back_stride(1) == 1 && Order(l).lanes > 1;
+  return l.n == 1 && l.m > kDotRows && !l.out_rows && l.x.dtype == DType::f32 &&
+         l.weight.dtype == DType::f32 && l.x.back_stride(1) == 1 && l.weight.back_stride(1) == 1 &&
+         Order(l).lanes > 1;
 }
 
 static Linear turned(const Linear& l) {

@@ -155,6 +155,18 @@ struct FloatRows {
   }
 };
 
+// Columns [begin, end) of out, of few rows of x as floats.
+using FewRowsFn = void (*)(const Linear& l, const float* x, int64_t x_stride, int64_t begin,
+                           int64_t end);
+FewRowsFn few_rows_kernel(DType weight, int64_t m);
+// How many rows of x it reads: three rows take the kernel of four.
+TL_INLINE int64_t few_rows_read(int64_t m) { return m == 3 ? 4 : m; }
+
+// Bytes of a row of weights.
+TL_INLINE int64_t row_bytes(const Linear& l) {
+  return l.k / block_of(l.weight.dtype) * bytes_of(l.weight.dtype);
+}
+
 // By the number of rows of x; null, or an error.
 const char* linear_few_rows(const LinearSeveral& products);  // where takes_few_rows(l) for each
 bool takes_few_rows(const Linear& l);

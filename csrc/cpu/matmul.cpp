@@ -295,6 +295,8 @@ const char* matmul(const View& out_, const View& a_, const View& b_) {
 const char* linear(const Arg* args, int n);  // linear.cpp
 const char* linear_act(const Arg* args, int n);
 const char* linear_several(const Arg* args, int n);
+const char* expert_linear(const Arg* args, int n);  // linear_experts.cpp
+const char* expert_outer(const Arg* args, int n);
 
 void register_int8_products(KernelTable& t);
 void register_matmul(KernelTable& t);
@@ -310,6 +312,10 @@ void register_matmul(KernelTable& t) {
         "second_bias:in? third_bias:in? exact:i",
         linear_several);
   t.add("linear_act", "out:out x:in weight:in bias:in? residual:in? act:i exact:i", linear_act);
+  t.add("expert_linear", "out:out x:in weight:in ids:in bias:in? exact:i", expert_linear);
+#ifndef TL_INFERENCE
+  t.add("expert_outer", "out:out g:in x:in ids:in", expert_outer);
+#endif
 }
 
 }  // namespace tl::TL_ISA

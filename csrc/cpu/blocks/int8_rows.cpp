@@ -118,16 +118,22 @@ void eights(const Linear& l, RowsKernel kernel, int64_t blocks, const DotActivat
   }
 }
 
-// The activations are the same for all.
-void decode(const LinearSeveral& products, const BlockFormat& f, const DotActivations& act) {
-  const Linear& first = products.each[0];
-  const RowsKernel direct = direct_kernel(first.weight.dtype, first.m);
-  const UnpackedRows unpacked(f, first.m);
-  const int64_t blocks = first.k / (f.units * 32);
-  const InterleavedFormat* interleaved = interleaved_format(first.weight.dtype);
-  const auto some = [&](const Linear& l, int64_t begin, int64_t end) {
+// Columns of the results of few rows, of weights of a dtype and depth.
+struct Columns {
+  const RowsKernel direct;
+  const UnpackedRows unpacked;
+  const InterleavedFormat* interleaved;
+  const int64_t blocks;
+
+  Columns(const Linear& l, const BlockFormat& f)
+      : direct(direct_kernel(l.weight.dtype, l.m)),
+        unpacked(f, l.m),
+        interleaved(interleaved_format(l.weight.dtype)),
+        blocks(l.k / (f.units * 32)) {}
+
+  void operator()(const Linear& l, const DotActivations& act, int64_t begin, int64_t end) const {
     if (l.eights && interleaved)
-      return eights(l, first.m == 1 ? interleaved->one : interleaved->some, blocks, act, begin,
+      return eights(l, act.rows == 1 ? interleaved->one : interleaved->some, blocks, act, begin,
                     end);
     const int64_t row_bytes = l.weight_row(1) - l.weight_row(0);
     fetch_first(l.weight_row(begin), l.weight_row(end), row_bytes);
@@ -140,11 +146,21 @@ void decode(const LinearSeveral& products, const BlockFormat& f, const DotActiva
       direct ? direct(w, act, y) : unpacked(w, act, y);
       write_tile(l, 0, l.m, i, columns, y + again, 16);
     }
-  };
-  share_rows(products, blocks * f.bytes, some);
-}
+  }
+};
 
 }  // namespace
+
+void int8_round_few(const Linear& l, const BlockFormat& f, const DotActivations& act) {
+  with_float(l.x.dtype, [&]<class T>(T) {
+    for (int64_t r = 0; r < l.m; ++r) round_row(f, l.x_row<T>(r), act, l.k / 32, r);
+  });
+}
+
+void int8_few_rows(const Linear& l, const BlockFormat& f, const DotActivations& act, int64_t begin,
+                   int64_t end) {
+  Columns(l, f)(l, act, begin, end);
+}
 
 const char* linear_int8(const Linear& l, const BlockFormat& f) {
   return linear_int8_several({&l, 1}, f);
@@ -161,10 +177,11 @@ const char* linear_int8_several(const LinearSeveral& products, const BlockFormat
   Scratch memory(DotActivations::bytes(l.m, units, f.per_unit()));
   if (!memory.as<char>()) return "linear: out of memory";
   const DotActivations act(memory.as<char>(), l.m, units, f.per_unit());
-  with_float(l.x.dtype, [&]<class T>(T) {
-    for (int64_t r = 0; r < l.m; ++r) round_row(f, l.x_row<T>(r), act, units, r);
-  });
-  decode(products, f, act);
+  int8_round_few(l, f, act);
+  const Columns columns(l, f);
+  share_rows(
+      products, columns.blocks * f.bytes,
+      [&](const Linear& each, int64_t begin, int64_t end) { columns(each, act, begin, end); });
   return nullptr;
 }
 

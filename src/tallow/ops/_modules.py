@@ -80,6 +80,8 @@ MODULES = {
     "erf": "special",
     "erfc": "special",
     "erfinv": "special",
+    "expert_linear": "experts",
+    "expert_outer": "experts",
     "exponential_": "random",
     "eye": "creation",
     "fft.fft": "fft",
@@ -442,8 +444,8 @@ allclose argsort argwhere as_strided as_strided_ as_strided_scatter bernoulli be
 cauchy_ celu celu_ cholesky cholesky_inverse cholesky_solve chunk corrcoef cov cross cummax cummin
 cumprod cumprod_ cumsum cumsum_ deg2rad deg2rad_ dequantize det diag diag_embed diagflat diagonal
 diagonal_scatter diff digamma digamma_ dist dsplit elu elu_ equal erf erf_ erfc erfc_ erfinv erfinv_
-exponential_ flip fliplr flipud float_power float_power_ frexp gather geometric_ geqrf glu
-hardshrink hardtanh hardtanh_ heaviside heaviside_ histc histogram hsplit i0 i0_ igamma igamma_
+expert_linear exponential_ flip fliplr flipud float_power float_power_ frexp gather geometric_ geqrf
+glu hardshrink hardtanh hardtanh_ heaviside heaviside_ histc histogram hsplit i0 i0_ igamma igamma_
 igammac igammac_ index_add index_add_ index_copy index_copy_ index_fill index_fill_ index_put
 index_put_ index_reduce index_reduce_ index_select inverse isclose istft kron kthvalue ldexp ldexp_
 leaky_relu leaky_relu_ lgamma lgamma_ log_normal_ logcumsumexp logdet logit logit_ lu_solve
