@@ -255,8 +255,14 @@ const char* recurrent(const Arg* args, int) {
 
 }  // namespace
 
+void register_causal_conv(KernelTable& t);
+void register_linear_attention(KernelTable& t);
+void register_selective_scan(KernelTable& t);
 void register_recurrent(KernelTable& t);
 void register_recurrent(KernelTable& t) {
+  register_causal_conv(t);
+  register_linear_attention(t);
+  register_selective_scan(t);
   t.add("recurrent_weight", "out:out weight:in gates:i order:i", recurrent_weight);
   t.add("lstm",
         "y:out h:out c:out x:in weight:in bias:in? h0:in c0:in lengths:in? reverse:i order:i",

@@ -33,16 +33,20 @@ CONTIGUOUS = {
     "conv_depthwise_last",
     "layer_norm_backward",  # their gradients always are
     "best_boxes",
+    "causal_conv1d",
+    "gated_recurrence",
     "gather_sum",
     "sample_grid",
     "conv_int8",
     "conv_last",
     "int8_columns",
     "int8_rows",
+    "linear_attention",
     "matmul_int8",
     "quantize_dynamic",
     "recurrent_weight",
     "repeat_pixels",  # their ops see to it
+    "selective_scan",
 }
 ELEMENTWISE = {name for name in SIGNATURES if name not in CALLS or name.endswith("_step")}
 TURNS = (1, 2, 3, 13, 34)
