@@ -1,4 +1,4 @@
-"""BART, mBART and composites of text: labels, names of tensors, and what is refused."""
+"""Encoder-decoders of text: labels, names of tensors, and what is refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from models.golden_families import Case, close
 from tallow.errors import ArgumentError, ContextError, ModelError
 from tallow.safetensors import save_file
 
-WHOLE = ["bart_generation", "mbart_generation", "encoder-decoder", "encoder-decoder_gpt2"]
+WHOLE = [
+    "bart_generation", "mbart_generation", "encoder-decoder", "encoder-decoder_gpt2",
+    "marian_generation", "m2m_100_generation", "t5_generation", "umt5_generation",
+]  # fmt: skip
 LABELS = [[5, 9, 33, 2, -100, -100], [7, 8, 4, 61, 5, 2]]
 
 
@@ -53,7 +56,7 @@ def test_losses_of_labels_equal_transformers(name, start, tmp_path):
 
 
 @pytest.mark.needs_torch
-@pytest.mark.parametrize("name", ["bart_classification", "mbart_classification"])
+@pytest.mark.parametrize("name", ["bart_classification", "t5_classification"])
 def test_losses_of_classes_equal_transformers(name):
     import torch
     import transformers
@@ -62,8 +65,8 @@ def test_losses_of_classes_equal_transformers(name):
     cls = getattr(transformers, case.notes["model"])
     model = cls.from_pretrained(case.folder, dtype=torch.float32).eval()
     inputs = {k: torch.tensor(v.numpy()) for k, v in case.inputs.items()}
-    want = model(**inputs, labels=torch.tensor([3, 1])).loss.item()
-    found = case.load()(**case.inputs, labels=tl.tensor([3, 1])).loss.item()
+    want = model(**inputs, labels=torch.tensor([2, 1])).loss.item()
+    found = case.load()(**case.inputs, labels=tl.tensor([2, 1])).loss.item()
     assert found == pytest.approx(want, rel=1e-4)
 
 
@@ -95,8 +98,9 @@ def test_outputs_of_the_encoder_stand_in_its_place(name):
     assert np.array_equal(found.logits.numpy(), whole.logits.numpy())
 
 
-def test_a_state_continues_what_the_decoder_wrote():
-    case = Case("bart_generation")
+@pytest.mark.parametrize("name", ["bart_generation", "m2m_100_generation", "umt5_generation"])
+def test_a_state_continues_what_the_decoder_wrote(name):
+    case = Case(name)
     model, ids = case.load(), case.inputs["decoder_input_ids"]
     state, given = model.make_state(2), encoder_inputs(case)
     first = model(**given, decoder_input_ids=ids[:, :3], state=state)
@@ -139,7 +143,49 @@ def test_bart_has_three_labels_unless_it_says_otherwise(tmp_path):
         tl.models.load(folder)
 
 
+@pytest.mark.parametrize("name", ["t5_generation", "m2m_100_generation", "marian_generation"])
+def test_a_batch_of_texts_is_its_texts_alone(name):
+    case = Case(name)
+    model, given = case.load(), encoder_inputs(case)
+    options = {**json.loads(case.notes["generate"])["beams"], "decoder_input_ids": None}
+    options.pop("decoder_input_ids")
+    options["num_return_sequences"] = 1
+    whole = model.generate(**given, **options).tolist()
+    for row, want in enumerate(whole):
+        count = int(given["attention_mask"][row].sum().item())
+        ids = given["input_ids"][row : row + 1, :count]
+        (found,) = model.generate(ids, **options).tolist()
+        assert found == want[: len(found)]
+
+
+def test_a_head_of_t5_is_tied_to_the_words_unless_the_file_has_both(tmp_path):
+    def with_a_head(tensors):
+        return {**tensors, "lm_head.weight": tensors["shared.weight"] * 2}
+
+    case = Case("t5_gated")
+    found = case.run(tl.models.load(changed(tmp_path, case.name, with_a_head)))["logits"].numpy()
+    close(found, 2 * case.expected["logits"])
+
+
+def test_what_a_file_holds_of_computed_positions_counts(tmp_path):
+    def without_positions(tensors):
+        zeros = {f"model.{side}.embed_positions.weight": tl.zeros(40, 32)
+                 for side in ("encoder", "decoder")}  # fmt: skip
+        return {**tensors, **zeros}
+
+    case = Case("pegasus_generation")
+    model = tl.models.load(changed(tmp_path, case.name, without_positions))
+    found = case.run(model)["logits"].numpy()
+    assert np.abs(found - case.expected["logits"]).max() > 0.1
+
+
 REFUSED = [
+    ("t5", {"relative_attention_max_distance": 4}, "relative_attention_max_distance: expected"),
+    ("t5", {"feed_forward_proj": "gated-nothing"}, "feed_forward_proj: expected"),
+    ("t5", {"num_decoder_layers": 4096}, "num_decoder_layers: expected no more than"),
+    ("m2m_100", {"pad_token_id": None}, "pad_token_id: expected a token id"),
+    ("marian", {"normalize_before": True}, "normalize_before"),
+    ("marian", {"architectures": ["MarianForCausalLM"]}, "decoder_vocab_size: expected 72"),
     ("bart", {"encoder_attention_heads": 5}, "encoder_attention_heads: expected a divisor of"),
     ("bart", {"decoder_attention_heads": 5}, "decoder_attention_heads: expected a divisor of"),
     ("bart", {"normalize_before": True}, "normalize_before"),

@@ -66,6 +66,8 @@ layoutlmv3: LayoutLMv3Model LayoutLMv3ForTokenClassification
     LayoutLMv3ForSequenceClassification LayoutLMv3ForQuestionAnswering
 llama: LlamaForCausalLM=Llama LlamaModel LlamaForSequenceClassification
     LlamaForTokenClassification LlamaForQuestionAnswering
+m2m_100: M2M100Model M2M100ForConditionalGeneration
+marian: MarianModel MarianMTModel MarianForCausalLM
 mbart: MBartModel MBartForConditionalGeneration MBartForSequenceClassification MBartForCausalLM
 mistral: MistralForCausalLM=Mistral MistralModel MistralForSequenceClassification
     MistralForTokenClassification MistralForQuestionAnswering
@@ -78,11 +80,14 @@ modernbert: ModernBertModel ModernBertForMaskedLM ModernBertForSequenceClassific
     ModernBertForTokenClassification ModernBertForQuestionAnswering ModernBertForMultipleChoice
 mpnet: MPNetModel MPNetForMaskedLM MPNetForSequenceClassification MPNetForTokenClassification
     MPNetForQuestionAnswering MPNetForMultipleChoice
+mt5: MT5Model MT5ForConditionalGeneration MT5EncoderModel MT5ForSequenceClassification
+    MT5ForTokenClassification MT5ForQuestionAnswering
 new: NewModel NewForMaskedLM NewForSequenceClassification NewForTokenClassification
     NewForQuestionAnswering NewForMultipleChoice
 nomic_bert: NomicBertModel NomicBertForMaskedLM NomicBertForSequenceClassification
     NomicBertForTokenClassification
 open_clip: OpenCLIPModel
+pegasus: PegasusModel PegasusForConditionalGeneration PegasusForCausalLM
 qwen2: Qwen2ForCausalLM=Qwen2 Qwen2Model Qwen2ForSequenceClassification
     Qwen2ForTokenClassification Qwen2ForQuestionAnswering
 qwen3: Qwen3ForCausalLM=Qwen3 Qwen3Model Qwen3ForSequenceClassification
@@ -106,6 +111,8 @@ siglip_text_model = siglip: SiglipTextModel
 siglip_vision_model = siglip: SiglipVisionModel
 swin: SwinModel SwinForImageClassification SwinBackbone
 swinv2: Swinv2Model Swinv2ForImageClassification Swinv2Backbone
+t5: T5Model T5ForConditionalGeneration T5EncoderModel T5ForSequenceClassification
+    T5ForTokenClassification T5ForQuestionAnswering
 table-transformer: TableTransformerModel TableTransformerForObjectDetection
 timm_backbone: TimmBackbone
 timm_wrapper: TimmWrapperForImageClassification TimmWrapperModel
@@ -114,6 +121,8 @@ unispeech: UniSpeechModel UniSpeechForCTC UniSpeechForSequenceClassification
 unispeech-sat = unispeech: UniSpeechSatModel UniSpeechSatForCTC
     UniSpeechSatForSequenceClassification UniSpeechSatForAudioFrameClassification
     UniSpeechSatForXVector
+umt5: UMT5Model UMT5ForConditionalGeneration UMT5EncoderModel UMT5ForSequenceClassification
+    UMT5ForTokenClassification UMT5ForQuestionAnswering
 upernet: UperNetForSemanticSegmentation
 vision-encoder-decoder: VisionEncoderDecoderModel
 vit: ViTModel ViTForImageClassification

@@ -90,6 +90,11 @@ class TextStack(Model):
         return int(self.config.num_attention_heads)
 
     @property
+    def head_dim(self) -> int:
+        """The width of a head."""
+        return self.size // self.heads
+
+    @property
     def vocab_size(self) -> int:
         """The number of token ids."""
         return int(self.config.vocab_size)
@@ -163,7 +168,7 @@ class TextStack(Model):
 
     def make_state(self, batch: int = 1, capacity: int = 256, dtype: DType | str = f32) -> State:
         """A state for `batch` rows that holds nothing yet, as of `CausalLM.make_state`."""
-        sizes = self.heads, self.size // self.heads
+        sizes = self.heads, self.head_dim
         layers: list[Any] = [SelfAndCross(KeyValue(*sizes), Cross()) for _ in range(self.layers())]
         return State(layers, batch, context=self.context, capacity=capacity, dtype=dtype)
 

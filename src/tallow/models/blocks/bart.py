@@ -1,16 +1,15 @@
-"""Layers, positions and decoder of BART's descendants (TrOCR, mBART).
+"""Layers, encoder and decoder of BART's descendants (TrOCR, mBART).
 
 Source: arXiv 1910.13461; names of Hugging Face's checkpoints.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
-from tallow.dtype import f32, i64
+from tallow.dtype import i64
 from tallow.errors import ArgumentError, ContextError, expect
-from tallow.factories import arange, zeros
+from tallow.factories import arange
 from tallow.models import losses
 from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.attention import Attention
@@ -26,44 +25,7 @@ from tallow.models.text_decoder import (
     run_layers,
 )
 from tallow.nn import LayerNorm, Linear, Module, ModuleList
-from tallow.ops import cat
 from tallow.tensor import Tensor
-
-OFFSET = 2  # rows of a table of positions that stand before the first position
-
-
-class LearnedPositions(Embedding):
-    """Learned positions; the first stands in row 2."""
-
-    def __init__(self, count: int, size: int) -> None:
-        super().__init__(count + OFFSET, size)
-
-    def forward(self, ids: Tensor, words: Tensor | None = None) -> Tensor:
-        """Positions `(batch or 1, n)` → `(batch or 1, n, size)`."""
-        return super().forward(ids + OFFSET)
-
-
-class SinusoidalPositions(Module):
-    """Fairseq's positions: sines, then cosines; they count tokens, and padding has none (0)."""
-
-    def __init__(self, size: int, padding: int) -> None:
-        self.size, self.padding = size, padding
-        self._step = math.log(10000) / (size // 2 - 1)
-
-    def forward(self, positions: Tensor, ids: Tensor | None = None) -> Tensor:
-        """Ids `(batch, n)`, the first of which is at `positions[:, 0]` → `(batch, n, size)`."""
-        given = ids is not None
-        expect(given, "inputs_embeds", "input_ids for positions that count tokens", "embeddings",
-               ArgumentError)  # fmt: skip
-        assert ids is not None
-        kept = ids.ne(self.padding).to(i64)
-        places = (kept.cumsum(1) + positions[:, :1]) * kept + self.padding
-        rates = (arange(self.size // 2, dtype=f32) * -self._step).exp()
-        angles = places.to(f32).unsqueeze(-1) * rates
-        found = [angles.sin(), angles.cos()]
-        if self.size % 2:
-            found.append(zeros(*places.shape, 1))
-        return cat(found, -1) * kept.to(f32).unsqueeze(-1)
 
 
 class BartLayer(Module):
@@ -174,7 +136,7 @@ class BartTower(Module):
 
 
 class BartEncoder(BartTower):
-    """The encoder, whose positions are learned."""
+    """The encoder."""
 
     def forward(
         self,
@@ -193,7 +155,7 @@ class BartEncoder(BartTower):
         good = (ids is None) != (embeds is None) and given is not None
         expect(good, "forward", "input_ids or inputs_embeds", "both or none", ArgumentError)
         assert given is not None
-        n, most = given.shape[1], self.embed_positions.num_embeddings - OFFSET
+        n, most = given.shape[1], self.embed_positions.count
         expect(n <= most, "input", f"at most {most} positions", n, ContextError)
         states = [self.embed(ids, embeds, arange(n, dtype=i64).unsqueeze(0))]
         mask = None if mask is None else as_mask(mask)

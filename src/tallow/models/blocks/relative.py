@@ -10,24 +10,26 @@ from tallow.ops import where
 from tallow.tensor import Tensor
 
 
-def bucket(distance: int, count: int, furthest: int) -> int:
+def bucket(distance: int, count: int, furthest: int, *, causal: bool = False) -> int:
     """The bucket, of `count`, of `key - query`; the later half is for keys behind the query.
 
-    Near distances have a bucket each, those up to `furthest` share by logarithm, as in T5
+    Where `causal` there are none behind it: those would have the bucket of its own position. Near
+    distances have a bucket each, those up to `furthest` share by logarithm, as in T5
     (arXiv 1910.10683).
     """
-    half = count // 2
-    first = half if distance > 0 else 0
-    away, exact = abs(distance), half // 2
+    half = count if causal else count // 2
+    first = half if distance > 0 and not causal else 0
+    away, exact = max(-distance, 0) if causal else abs(distance), half // 2
     if away < exact:
         return first + away
     far = math.log(away / exact) / math.log(furthest / exact) * (half - exact)
     return first + min(exact + int(far + 1e-9), half - 1)
 
 
-def buckets(count: int, furthest: int) -> Tensor:
+def buckets(count: int, furthest: int, *, causal: bool = False) -> Tensor:
     """The buckets of the distances `-furthest` to `furthest`, beyond which they are the same."""
-    return tensor([bucket(each, count, furthest) for each in range(-furthest, furthest + 1)])
+    every = range(-furthest, furthest + 1)
+    return tensor([bucket(each, count, furthest, causal=causal) for each in every])
 
 
 def by_distance(table: Tensor, n: int) -> Tensor:

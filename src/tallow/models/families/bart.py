@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Self
 
 from tallow.models.base import define_heads
-from tallow.models.blocks.seq2seq import (
+from tallow.models.blocks.bart_models import (
     POST_NORM,
     CausalLM,
     ConditionalGeneration,
     Seq2SeqModel,
     SequenceClassification,
 )
-from tallow.models.blocks.seq2seq import (
+from tallow.models.blocks.bart_models import (
     BartConfig as Shared,
 )
 from tallow.models.configs import choice, token

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tallow.errors import ArgumentError, expect
 from tallow.factories import full_like
 from tallow.models.base import define_heads
-from tallow.models.blocks.seq2seq import (
+from tallow.models.blocks.bart_models import (
     PRE_NORM,
     BartConfig,
     CausalLM,

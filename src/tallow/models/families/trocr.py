@@ -7,9 +7,8 @@ from tallow.models.blocks.bart import (
     BartDecoder,
     BartDecoderLayer,
     DecoderWrapper,
-    LearnedPositions,
-    SinusoidalPositions,
 )
+from tallow.models.blocks.bart_positions import LearnedPositions, SinusoidalPositions
 from tallow.models.configs import Config, activation, layers, size, token
 from tallow.models.fields import MAX_SIZE, Fields
 from tallow.nn import LayerNorm, Linear, Module, tie
