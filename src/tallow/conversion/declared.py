@@ -16,16 +16,9 @@ from tallow.weights import WeightSource
 from tallow.weights.source import MAX_LISTED
 
 if TYPE_CHECKING:
-    from tallow.models import DecoderConfig
+    from tallow.models.gguf_layout import GGUFLayout
     from tallow.tensor import Tensor
 
-# Which projections of the attention may have a bias in files of an architecture; llama.cpp knows
-# no others (`llama-model.cpp`) and refuses a file that has them.
-_BIASES = {
-    "llama": ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"),
-    "qwen2": ("attn_q", "attn_k", "attn_v"),
-    "qwen3": (),
-}
 # What of a scaling has a meaning, by its kind.
 _SCALING = {
     "linear": ("kind", "factor"),
@@ -62,18 +55,17 @@ def as_source(content: Content) -> WeightSource:
 
 def is_known(source: WeightSource) -> bool:
     """Whether a source declares a model of a family that Tallow knows."""
-    from tallow.models import FAMILIES
+    from tallow.models.table import FAMILIES, GGUF_ARCHITECTURES
 
     if source.config is not None:
         row = FAMILIES.get(str(source.config.get("model_type")))
         return row is not None and row.gguf is not None
     architecture = str(source.metadata.get("general.architecture"))
-    row = FAMILIES.get(architecture)
     # Vocabularies, adapters and projectors carry the architecture of the model that they serve; a
     # safetensors file may carry GGUF metadata as text.
     whole = source.metadata.get("general.type", "model") == "model" and len(source) > 0
     sized = isinstance(source.metadata.get(f"{architecture}.block_count"), int)
-    return row is not None and row.gguf is not None and whole and sized
+    return architecture in GGUF_ARCHITECTURES and whole and sized
 
 
 def surplus_of(source: WeightSource) -> list[str]:
@@ -131,9 +123,13 @@ def completed(content: Content) -> Content:
     source = as_source(content)
     if not is_known(source):
         return content
-    _check_biases(content)
-    form = _names(source)
-    surplus = {form(name) for name in surplus_of(source)}
+    from tallow.models.family import identify
+
+    found = identify(source)
+    assert found.row.gguf is not None, "checked by is_known"
+    _check_biases(content, found.row.gguf)
+    entries = found.source.entries()
+    surplus = {entries[name].stored if name in entries else name for name in surplus_of(source)}
     if not surplus:
         return content
     kept = {name: entry for name, entry in content.entries.items() if name not in surplus}
@@ -141,27 +137,20 @@ def completed(content: Content) -> Content:
     return replace(content, entries=kept, losses=(*content.losses, left))
 
 
-def _names(source: WeightSource) -> Any:
-    from tallow.models import FAMILIES
-
-    form = FAMILIES[str(source.metadata["general.architecture"])].gguf
-    assert form is not None, "checked by is_known"
-    return form.names.stored
-
-
-def _check_biases(content: Content) -> None:
-    architecture = str(getattr(content.metadata["general.architecture"], "value", ""))
-    may = _BIASES.get(architecture)
+def _check_biases(content: Content, layout: GGUFLayout) -> None:
+    if layout.biases is None:
+        return
+    architecture = getattr(content.metadata["general.architecture"], "value", "")
     for name in content.entries:
         role = name.split(".")[-2] if name.endswith(".bias") else ""
-        if may is not None and role.startswith(("attn_", "ffn_")) and role not in may:
+        if role.startswith(("attn_", "ffn_")) and role not in layout.biases:
             raise ModelError(
                 f"{content.origin}: {name}: expected no such bias, for llama.cpp has no place for "
                 f"it in models of {architecture}"
             )
 
 
-def lost_fields(cfg: DecoderConfig, content: Content) -> list[str]:
+def lost_fields(cfg: Any, content: Content) -> list[str]:
     """What of a config is read otherwise from GGUF content of its model, in sentences.
 
     The content is read as its file would be, so that no field can be forgotten here.
@@ -192,7 +181,8 @@ def _changed(before: Any, after: Any) -> list[tuple[str, Any, Any]]:
 
     rows = []
     for field in fields(before):
-        old, new = getattr(before, field.name), getattr(after, field.name)
+        old: Any = getattr(before, field.name)
+        new: Any = getattr(after, field.name, None)
         if isinstance(before, RopeScaling) and field.name not in _SCALING.get(
             before.kind, ("kind",)
         ):

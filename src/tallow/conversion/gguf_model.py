@@ -23,14 +23,14 @@ from tallow.conversion.declared import (
 )
 from tallow.conversion.file_types import code_of
 from tallow.conversion.gguf_vocab import lost_of_tokenizer, vocab_metadata
-from tallow.conversion.names import ARCHITECTURES, family_layout, named_entries, style_of
+from tallow.conversion.names import family_layout, named_entries, style_of
 from tallow.dtype import by_name, f32
 from tallow.errors import ModelError
 from tallow.formats.gguf import Typed
 from tallow.lazy_dataclasses import replace
+from tallow.models.config import DecoderConfig
 
 if TYPE_CHECKING:
-    from tallow.models import DecoderConfig
     from tallow.models.gguf_layout import GGUFLayout
     from tallow.tensor import Tensor
     from tallow.weights import WeightSource
@@ -58,11 +58,10 @@ def gguf_content(source: WeightSource, max_expansion: float = MAX_EXPANSION) -> 
     surplus = surplus_of(source)
     losses = [not_of_the_model(surplus, "left out")] if surplus else []
     entries = _entries(source, layout, cfg, frozenset(surplus), max_expansion)
-    architecture = str(source.config["model_type"])
-    architecture = ARCHITECTURES.get(architecture, architecture)
+    architecture = layout.architecture or str(source.config["model_type"])
     metadata = {
         **_general(source, architecture, entries),
-        **{f"{architecture}.{key}": value for key, value in _sizes(cfg).items()},
+        **{f"{architecture}.{key}": value for key, value in _sizes(layout, cfg).items()},
         **vocab_metadata(source.path, source.config, cfg.vocab_size),
         "general.quantization_version": Typed("u32", QUANTIZATION_VERSION),
     }
@@ -79,22 +78,22 @@ _COMPUTED = re.compile(r".*rotary_emb\.inv_freq|.*\.attention\.masked_bias")
 def _entries(
     source: WeightSource,
     layout: GGUFLayout,
-    cfg: DecoderConfig,
+    cfg: Any,
     surplus: frozenset[str],
     max_expansion: float,
 ) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     for name, found in named_entries(source, "gguf", max_expansion).items():
-        if layout.names(name) in surplus or _COMPUTED.fullmatch(name):
+        if layout.names(name) in surplus or name in surplus or _COMPUTED.fullmatch(name):
             continue
         entry = found
-        if name == "output.weight" and cfg.tie_word_embeddings:
+        if name == "output.weight" and getattr(cfg, "tie_word_embeddings", False):
             if "model.embed_tokens.weight" in source:
                 continue
             name = "token_embd.weight"  # tied to the one that is there
             entry = replace(found, name=name)
         entries[name] = _as_vector(entry) if len(entry.shape) < 2 else entry
-    scaling = cfg.rope_scaling
+    scaling = getattr(cfg, "rope_scaling", None)
     if scaling is not None and scaling.kind == "llama3":
         name, size = "rope_freqs.weight", cfg.head_dim // 2
         entries[name] = Entry(name, "f32", (size,), partial(_rope_factors, cfg))
@@ -141,27 +140,24 @@ def file_type_code(entries: Mapping[str, Entry]) -> int | None:
     return code_of(max(sorted(set(dtypes)), key=dtypes.count)) if dtypes else None
 
 
-def _sizes(cfg: DecoderConfig) -> dict[str, Any]:
+def _sizes(layout: GGUFLayout, cfg: Any) -> dict[str, Any]:
     """Keys below the architecture's name."""
-    integers = {
-        "block_count": cfg.num_hidden_layers,
-        "context_length": cfg.max_position_embeddings,
-        "embedding_length": cfg.hidden_size,
-        "feed_forward_length": cfg.intermediate_size,
-        "attention.head_count": cfg.num_attention_heads,
-        "attention.head_count_kv": cfg.num_key_value_heads,
-        "attention.key_length": cfg.head_dim,
-        "attention.value_length": cfg.head_dim,
-        "rope.dimension_count": cfg.head_dim,
-        "vocab_size": cfg.vocab_size,
-    }
-    floats = {
-        "rope.freq_base": cfg.rope_theta,
-        "attention.layer_norm_rms_epsilon": cfg.rms_norm_eps,
-    }
-    keys = {key: Typed("u32", value) for key, value in integers.items()}
-    keys |= {key: Typed("f32", value) for key, value in floats.items()}
-    return keys | _scaling(cfg)
+    keys = {}
+    for key in layout.keys:
+        value = key.value(cfg)
+        if value is not None:
+            keys[key.name] = Typed(key.kind, list(value) if isinstance(value, tuple) else value)
+    keys["vocab_size"] = Typed("u32", cfg.vocab_size)
+    if layout.write is not None:
+        keys |= {name: Typed(kind, value) for name, (kind, value) in layout.write(cfg).items()}
+    return keys | _heads(cfg) if isinstance(cfg, DecoderConfig) else keys
+
+
+def _heads(cfg: DecoderConfig) -> dict[str, Any]:
+    """What is rotated of a head, the size of values, and how rotation is scaled."""
+    turned = round(cfg.head_dim * getattr(cfg, "partial_rotary_factor", 1.0))
+    sizes = {"attention.value_length": cfg.head_dim, "rope.dimension_count": turned}
+    return {name: Typed("u32", value) for name, value in sizes.items()} | _scaling(cfg)
 
 
 def _scaling(cfg: DecoderConfig) -> dict[str, Any]:

@@ -7,7 +7,7 @@ that are rotated together are neighbours there and half a head apart in Hugging 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tallow.conversion.content import MAX_EXPANSION, Entry, entries_of
 from tallow.errors import ModelError
@@ -16,15 +16,11 @@ from tallow.lazy_dataclasses import replace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tallow.models import DecoderConfig
     from tallow.models.gguf_layout import GGUFLayout
     from tallow.tensor import Tensor
     from tallow.weights import WeightSource
 
 Style = Literal["keep", "hf", "gguf"]
-
-# Families that llama.cpp keeps under another architecture.
-ARCHITECTURES = {"mistral": "llama"}
 
 
 def style_of(source: WeightSource) -> Style:
@@ -37,52 +33,52 @@ def style_of(source: WeightSource) -> Style:
 def named_entries(
     source: WeightSource, style: Style, max_expansion: float = MAX_EXPANSION
 ) -> dict[str, Entry]:
-    """The tensors under the names of `style`, their rows in the order that belongs to it.
+    """The tensors under the names of `style`, laid out and with rows in the order of it.
 
     `max_expansion` as of `entries_of`.
 
     Raises:
         ModelError: the family is unknown or nothing says which it is.
     """
-    entries = entries_of(source, max_expansion)
     if style in ("keep", style_of(source)):
-        return entries
+        return entries_of(source, max_expansion)
+    from tallow.models.loading import named_source
+
     layout, cfg = family_layout(source)
-    name_of = layout.names if style == "hf" else layout.names.stored
+    named = named_source(source)
     reorder: Callable[[Tensor, int], Tensor] = neighbours if style == "gguf" else halves
-    renamed: dict[str, Entry] = {}
-    for found in entries.values():
-        name = name_of(found.name)
+    if style == "gguf":
+        rules = () if layout.rules is None else layout.rules(cfg)
+        named = named.arrange(rule.inverse() for rule in reversed(rules))
+        named = named.rename(layout.names.inverse())
+    found = {}
+    for name, entry in entries_of(named, max_expansion).items():
         heads = heads_of(name, cfg) if layout.interleaved else None
-        entry = found if heads is None else _with_rows(found, reorder, heads)
-        if name in renamed:
-            raise ModelError(f"{source.path}: {name}: expected one tensor of this name, found two")
-        renamed[name] = replace(entry, name=name)
-    return renamed
+        found[name] = entry if heads is None else _with_rows(entry, reorder, heads)
+    return found
 
 
-def family_layout(source: WeightSource) -> tuple[GGUFLayout, DecoderConfig]:
-    """How the family of a source stands in GGUF files, and its sizes."""
+def family_layout(source: WeightSource) -> tuple[GGUFLayout, Any]:
+    """How the family of a source stands in GGUF files, and its config."""
     from tallow.models.family import identify
-    from tallow.models.table import FAMILIES
 
     found = identify(source)
-    row, cfg = found.row, found.config
-    layout = FAMILIES[ARCHITECTURES.get(row.name, row.name)].gguf
+    layout = found.row.gguf
     if layout is None:
-        raise ModelError(f"{source.path}: expected a family with GGUF names, found {row.name}")
-    return layout, cfg
+        wanted = "a family with GGUF names"
+        raise ModelError(f"{source.path}: expected {wanted}, found {found.row.name}")
+    return layout, found.config
 
 
 _QUERIES = ("attn_q.", "q_proj.")
 _KEYS = ("attn_k.", "k_proj.")
 
 
-def heads_of(name: str, cfg: DecoderConfig) -> int | None:
+def heads_of(name: str, cfg: Any) -> int | None:
     """The heads of a tensor of queries or keys; None for any other."""
     if any(part in name for part in _QUERIES):
-        return cfg.num_attention_heads
-    return cfg.num_key_value_heads if any(part in name for part in _KEYS) else None
+        return int(cfg.num_attention_heads)
+    return int(cfg.num_key_value_heads) if any(part in name for part in _KEYS) else None
 
 
 def neighbours(x: Tensor, heads: int) -> Tensor:

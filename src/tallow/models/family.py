@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tallow.errors import ConfigWarning, DTypeError, ModelError, expect
-from tallow.lazy_dataclasses import dataclass, replace
+from tallow.lazy_dataclasses import dataclass
 from tallow.models.configs import OF_CALLS, WITHOUT_EFFECT
 from tallow.models.fields import Fields
 from tallow.models.gguf_config import read_gguf
@@ -125,13 +125,11 @@ def _named(values: Mapping[str, Any]) -> object:
 
 
 def _from_gguf(source: WeightSource, task: str | None) -> ModelSpec:
-    metadata, where = source.metadata, f"{source.path}: general.architecture"
-    known = {name: FAMILIES[family] for name, family in GGUF_ARCHITECTURES.items()}
-    row: Family = find(metadata["general.architecture"], known, where)
+    name, where = source.metadata["general.architecture"], f"{source.path}: general.architecture"
+    row = find(name, GGUF_ARCHITECTURES, where).family(source.metadata)
     layout = row.gguf
     assert layout is not None, "the table says so"
     model = choose(row, None, task, where)
-    cfg = read_gguf(source, row.name)
-    bias = cfg.qkv_bias or layout.qkv_bias
-    cfg = replace(cfg, rope_interleaved=layout.interleaved, qkv_bias=bias)
-    return ModelSpec(row, model, cfg, source.rename(layout.names))
+    cfg = read_gguf(source, str(name), layout, model.config_class)
+    named = source if layout.rules is None else source.arrange(layout.rules(cfg))
+    return ModelSpec(row, model, cfg, named.rename(layout.names))

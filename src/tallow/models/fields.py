@@ -20,8 +20,8 @@ def _is_finite(value: Any) -> bool:
 class Fields:
     """Values by name, read with a check; every error names the source, the key and the value.
 
-    `prefix` is what stands before each name in the file. It is noted which names were asked for,
-    so that those that nobody knows can be told.
+    `prefix` is what stands before each name in the file, and `shown` what a name is called there.
+    It is noted which names were asked for, so that those that nobody knows can be told.
     """
 
     def __init__(
@@ -30,10 +30,13 @@ class Fields:
         source: object,
         prefix: str = "",
         asked: set[str] | None = None,
+        *,
+        shown: Mapping[str, str] | None = None,
     ) -> None:
         self._values = values
         self.source = source
-        self._prefix = prefix
+        self.prefix = prefix
+        self._shown = shown or {}
         self._asked: set[str] = set() if asked is None else asked
         self.written: dict[str, str] = {}  # what the file calls a field that has several names
 
@@ -71,7 +74,7 @@ class Fields:
         return self._changed({**self._values, name: value})
 
     def _changed(self, values: Mapping[str, Any]) -> Fields:
-        made = Fields(values, self.source, self._prefix, self._asked)
+        made = Fields(values, self.source, self.prefix, self._asked, shown=self._shown)
         made.written = self.written
         return made
 
@@ -140,5 +143,6 @@ class Fields:
         """The error for a field with an unusable value."""
         shown = "nothing" if value is None else repr(value)
         shown = shown if len(shown) <= 80 else shown[:77] + "…"
-        name = self._prefix + self.written.get(name, name)
+        name = self.written.get(name, name)
+        name = self.prefix + self._shown.get(name, name)
         return ModelError(f"{self.source}: {name}: expected {wanted}, found {shown}")

@@ -1,27 +1,64 @@
-"""A DecoderConfig from the metadata of a GGUF file, with llama.cpp's defaults.
-
-Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md; for what its text leaves open,
-how llama.cpp reads the keys.
-"""
+"""The config of a family from the metadata of a GGUF file, by the keys of its layout."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tallow.lazy_dataclasses import replace
 from tallow.models.blocks import RopeScaling
 from tallow.models.config import MAX_HEADS, MAX_LAYERS, DecoderConfig
-from tallow.models.fields import MAX_SIZE, Fields
+from tallow.models.fields import Fields
 from tallow.weights import WeightSource
 
+if TYPE_CHECKING:
+    from tallow.models.gguf_layout import GGUFLayout, Key
 
-def read_gguf(source: WeightSource, architecture: str) -> DecoderConfig:
-    """The sizes below `{architecture}.`; biases, tying and the vocabulary by the tensors.
+_HIGH = {"attention.head_count": MAX_HEADS, "attention.head_count_kv": MAX_HEADS}
+
+
+def read_gguf(source: WeightSource, architecture: str, layout: GGUFLayout, config: Any) -> Any:
+    """The keys below `{architecture}.` as what `config.read` reads of a config.json.
+
+    Biases, tying and the vocabulary are told by the tensors.
 
     Raises:
         ModelError: a key is missing, out of range or of a kind that is not supported.
     """
+    fields = metadata_fields(source, architecture)
+    layers = fields.integer("block_count", high=MAX_LAYERS)
+    if fields.get("expert_count") and all(key.name != "expert_count" for key in layout.keys):
+        wanted = f"no experts in the architecture {architecture}"
+        raise fields.error("expert_count", wanted, fields.get("expert_count"))
+    values: dict[str, Any] = dict(layout.constants or {})
+    for key in layout.keys:
+        value = _value(fields, key, layers)
+        if value is not None:
+            values[key.field] = value
+    values["vocab_size"] = _vocab_size(source, fields)
+    values["tie_word_embeddings"] = "output.weight" not in source
+    decoder = issubclass(config, DecoderConfig)
+    if decoder:
+        values |= _heads(fields, layout, values)
+    if layout.read is not None:
+        values |= layout.read(fields, source)
+    shown = {key.field: key.name for key in layout.keys}
+    cfg = config.read(Fields(values, source.path, fields.prefix, shown=shown))
+    if not decoder:
+        return cfg
+    return replace(
+        cfg,
+        rope_scaling=_rope_scaling(fields),
+        rope_interleaved=layout.interleaved,
+        qkv_bias=layout.qkv_bias or "blk.0.attn_q.bias" in source,
+        output_bias="blk.0.attn_output.bias" in source,
+        mlp_bias="blk.0.ffn_gate.bias" in source,
+    )
+
+
+def metadata_fields(source: WeightSource, architecture: str) -> Fields:
+    """The metadata below `{architecture}.`."""
     prefix = f"{architecture}."
     # By key: a vocabulary among the other values would be decoded in vain.
     values = {
@@ -29,62 +66,51 @@ def read_gguf(source: WeightSource, architecture: str) -> DecoderConfig:
         for key in source.metadata
         if key.startswith(prefix)
     }
-    fields = Fields(values, source.path, prefix)
-    if fields.get("expert_count"):
-        wanted = "no experts (mixture-of-experts models are not supported)"
-        raise fields.error("expert_count", wanted, fields.get("expert_count"))
-    layers = fields.integer("block_count", high=MAX_LAYERS)
-    hidden = fields.integer("embedding_length")
-    heads = _for_all_layers(fields, "attention.head_count", layers, high=MAX_HEADS)
-    kv_heads = _for_all_layers(fields, "attention.head_count_kv", layers, heads, high=MAX_HEADS)
-    if heads % kv_heads:
-        wanted = f"a divisor of the {heads} attention heads"
-        raise fields.error("attention.head_count_kv", wanted, kv_heads)
-    return DecoderConfig(
-        vocab_size=_vocab_size(source, fields),
-        hidden_size=hidden,
-        intermediate_size=_for_all_layers(fields, "feed_forward_length", layers),
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=kv_heads,
-        head_dim=_head_dim(fields, hidden, heads),
-        max_position_embeddings=fields.integer("context_length", 2048),
-        rms_norm_eps=fields.number("attention.layer_norm_rms_epsilon", 1e-6),
-        rope_theta=fields.number("rope.freq_base", 10000.0, low=1.0),
-        rope_scaling=_rope_scaling(fields),
-        tie_word_embeddings="output.weight" not in source,
-        qkv_bias="blk.0.attn_q.bias" in source,
-        output_bias="blk.0.attn_output.bias" in source,
-        mlp_bias="blk.0.ffn_gate.bias" in source,
-    )
+    return Fields(values, source.path, prefix)
 
 
-def _for_all_layers(
-    fields: Fields, name: str, layers: int, default: int | None = None, *, high: int = MAX_SIZE
-) -> int:
-    """An integer, or an array of one for each layer if all are equal."""
-    value: Any = fields.get(name)
+def _value(fields: Fields, key: Key, layers: int) -> Any:
+    """What the file says, or what llama.cpp takes without it; lists as the key wants them."""
+    value: Any = fields.get(key.name)
+    if value is None:
+        return key.default
     if isinstance(value, str) or not isinstance(value, Sequence):
-        return fields.integer(name, default, high=high)
+        return value
+    if key.layers or key.kind.startswith("arr"):
+        if len(value) > max(layers, 4096):
+            raise fields.error(key.name, f"at most {layers} values", f"{len(value)} of them")
+        return list(value)
     if len(value) != layers or any(each != value[0] for each in value):
         wanted = f"an integer, or {layers} equal ones (layers that differ are not supported)"
-        raise fields.error(name, wanted, list(value))
-    return fields.with_value(name, value[0]).integer(name, high=high)
+        raise fields.error(key.name, wanted, list(value))
+    return value[0]
 
 
-def _head_dim(fields: Fields, hidden: int, heads: int) -> int:
+def _heads(fields: Fields, layout: GGUFLayout, values: dict[str, Any]) -> dict[str, Any]:
+    """The sizes of heads, whose parts the format lets differ."""
+    heads = values.get("num_attention_heads")
+    hidden = values.get("hidden_size")
+    if type(heads) is not int or not 1 <= heads <= MAX_HEADS:
+        raise fields.error("attention.head_count", f"an integer from 1 to {MAX_HEADS}", heads)
+    if type(hidden) is not int or not hidden:
+        hidden = fields.integer("embedding_length")
     if "attention.key_length" not in fields and hidden % heads:
         raise fields.error("embedding_length", f"a multiple of the {heads} heads", hidden)
     size = fields.integer("attention.key_length", hidden // heads, high=MAX_HEADS)
-    if size % 2:
-        raise fields.error("attention.key_length", "an even number", size)
     if fields.integer("attention.value_length", size) != size:
         wanted = f"{size}, as that of keys (other sizes are not supported)"
         raise fields.error("attention.value_length", wanted, fields.get("attention.value_length"))
-    if fields.integer("rope.dimension_count", size) != size:
-        wanted = f"the head size {size} (partial rotation is not supported)"
-        raise fields.error("rope.dimension_count", wanted, fields.get("rope.dimension_count"))
-    return size
+    found: dict[str, Any] = {"head_dim": size}
+    if "attention.head_count_kv" not in fields:
+        found["num_key_value_heads"] = heads
+    turned = fields.integer("rope.dimension_count", size)
+    if turned == size:
+        return found
+    if not layout.partial or turned > size or turned % 2:
+        wanted = f"the head size {size}"
+        wanted += ", or a smaller even number" if layout.partial else " (no part of it)"
+        raise fields.error("rope.dimension_count", wanted, turned)
+    return {**found, "partial_rotary_factor": turned / size}
 
 
 def _vocab_size(source: WeightSource, fields: Fields) -> int:

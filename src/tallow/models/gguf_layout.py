@@ -1,23 +1,96 @@
-"""How families stand in GGUF files: the names of their tensors, and what is fixed there."""
+"""How families stand in GGUF files: one table of tensors and keys, read and written.
+
+Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md; for what its text leaves open,
+what llama.cpp's converter writes and llama.cpp reads.
+"""
 
 from __future__ import annotations
 
-from tallow.lazy_dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from tallow.lazy_dataclasses import dataclass, replace
 from tallow.weights import NameMap
+
+if TYPE_CHECKING:
+    from tallow.models.fields import Fields
+    from tallow.weights import WeightSource
+    from tallow.weights.arrange import WeightConverter
+
+Kind = Literal["u32", "f32", "bool", "str", "arr[u32]", "arr[i32]", "arr[bool]", "arr[f32]"]
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of metadata, below the architecture's name, and the key of config.json that it is.
+
+    `kind` is the type that is written, from the attribute of the config of that name, or
+    `attribute`; None is not written. `default` is what llama.cpp takes where the key is absent
+    (None: what the config does). `layers` says that a list, one value a layer, stays one; else a
+    list has to hold one value.
+    """
+
+    name: str
+    field: str
+    kind: Kind = "u32"
+    attribute: str = ""
+    default: Any = None
+    layers: bool = False
+
+    def value(self, cfg: Any) -> Any:
+        """What a config says of it."""
+        return getattr(cfg, self.attribute or self.field, None)
 
 
 @dataclass(frozen=True)
 class GGUFLayout:
-    """How a family stands in GGUF files: the names of its tensors, and what is fixed.
+    """How a family stands in GGUF files.
 
-    `interleaved` says that the rotated pairs of queries and keys are neighbours, as ggml's plain
-    rope wants them; `qkv_bias` that queries, keys and values have biases whatever the file holds.
+    `names` are stems of tensors (file → model), `keys` the metadata below the architecture's name.
+    `architecture` is what files are written as (empty: the family's name). `rules(cfg)` are
+    converters from the file's names to the model's, for what is joined, split or computed there;
+    they come before `names` and are inverted for writing. `constants` are values of config.json
+    that the format leaves no choice of; `read(fields, source)` gives further ones, and
+    `write(cfg)` further keys by name and `(kind, value)`.
+
+    `interleaved` says that the rotated pairs of queries and keys are neighbours in files, as ggml's
+    plain rope wants them; `partial` that heads may be rotated in part; `qkv_bias` that queries,
+    keys and values have biases whatever the file holds. `biases` are the roles of tensors of a
+    block that may have one.
     """
 
     names: NameMap
+    keys: tuple[Key, ...] = ()
+    architecture: str = ""
+    rules: Callable[[Any], tuple[WeightConverter, ...]] | None = None
+    constants: Mapping[str, Any] | None = None
+    read: Callable[[Fields, WeightSource], Mapping[str, Any]] | None = None
+    write: Callable[[Any], Mapping[str, tuple[Kind, Any]]] | None = None
     interleaved: bool = False
+    partial: bool = False
     qkv_bias: bool = False
+    biases: tuple[str, ...] | None = None
 
+    def but(
+        self, names: Mapping[str, str] | None = None, keys: tuple[Key, ...] = (), **changes: Any
+    ) -> GGUFLayout:
+        """The layout with further names and keys, which replace those of the same stem or name."""
+        given = {key.name for key in keys}
+        kept = tuple(key for key in self.keys if key.name not in given)
+        return replace(self, names=self.names.extended(names or {}), keys=(*kept, *keys), **changes)
+
+
+DECODER_KEYS = (
+    Key("block_count", "num_hidden_layers"),
+    Key("context_length", "max_position_embeddings", default=2048),
+    Key("embedding_length", "hidden_size"),
+    Key("feed_forward_length", "intermediate_size"),
+    Key("attention.head_count", "num_attention_heads"),
+    Key("attention.head_count_kv", "num_key_value_heads"),
+    Key("attention.key_length", "head_dim"),
+    Key("attention.layer_norm_rms_epsilon", "rms_norm_eps", "f32", default=1e-6),
+    Key("rope.freq_base", "rope_theta", "f32", default=10000.0),
+)
 
 _LAYER = "model.layers.{}."
 GGUF_DECODER = GGUFLayout(
@@ -39,4 +112,12 @@ GGUF_DECODER = GGUFLayout(
             "blk.{}.ffn_down": _LAYER + "mlp.down_proj",
         }
     ),
+    keys=DECODER_KEYS,
+)
+# llama.cpp's converter reorders the rows of q_proj and k_proj for rotated neighbours.
+GGUF_LLAMA = replace(
+    GGUF_DECODER,
+    architecture="llama",
+    interleaved=True,
+    biases=("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"),
 )

@@ -247,6 +247,15 @@ def declared_fit(source: WeightSource) -> FillPlan:
     return fit(model, named, dtype=f32, ignore=(*ignorable, _OTHER_FACTORS))
 
 
+def named_source(source: WeightSource) -> WeightSource:
+    """The tensors of an open source under the names, and in the shapes, of its model; reads none.
+
+    Raises:
+        ModelError: as `declared_fit`.
+    """
+    return _unfilled(identify(source), False)[1]
+
+
 def _unfilled(found: ModelSpec, shapes: bool) -> tuple[Any, WeightSource, tuple[str, ...]]:
     """The model without memory, the source under its names, and names that may stand unused.
 

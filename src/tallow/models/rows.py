@@ -157,3 +157,12 @@ tiny_vit_*: timm_tiny_vit TimmTinyVit
 vgg[0-9]*: timm_vgg TimmVGG
 vit_* deit_* deit3_*: timm_vit TimmVit
 """
+
+# GGUF's `general.architecture`: the families that its files are read as. Of several the first
+# counts whose condition holds: a key below the architecture's name is there and not 0, or has the
+# value.
+GGUF = """
+llama: llama
+qwen2: qwen2
+qwen3: qwen3
+"""

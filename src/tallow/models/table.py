@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from tallow.models.base import Model
     from tallow.models.gguf_layout import GGUFLayout
 
-# GGUF's `general.architecture` → the family that it is read as.
-GGUF_ARCHITECTURES = {name: name for name in ("llama", "qwen2", "qwen3")}
-
 # What `task=` asks for → how the names of such architectures end. Names are those of
 # transformers' pipelines, and `embedding`: the model without a head.
 TASKS: dict[str, tuple[str, ...]] = {
@@ -92,6 +89,22 @@ class Family:
                 if architecture.endswith(ending):
                     return self.of(architecture)
         return None
+
+
+@dataclass(frozen=True)
+class GGUFArchitecture:
+    """An architecture of GGUF files: its families, with the key and value that choose them."""
+
+    name: str
+    choices: tuple[tuple[str, str, str], ...]
+
+    def family(self, metadata: Mapping[str, Any]) -> Family:
+        """The family of a file with this metadata: the first whose condition holds."""
+        for family, key, wanted in self.choices:
+            value = metadata.get(f"{self.name}.{key}") if key else True
+            if str(value) == wanted if wanted else value:
+                return FAMILIES[family]
+        return FAMILIES[self.choices[-1][0]]
 
 
 @dataclass(frozen=True)
@@ -189,5 +202,19 @@ def _timm() -> tuple[TimmFamily, ...]:
     return tuple(rows)
 
 
+def _gguf() -> dict[str, GGUFArchitecture]:
+    rows = {}
+    for line in rows_text.GGUF.replace("\n    ", " ").strip().splitlines():
+        name, _, rest = line.partition(":")
+        choices = []
+        for choice in rest.split(","):
+            family, _, condition = choice.strip().partition(" if ")
+            key, _, value = condition.partition("=")
+            choices.append((family, key, value))
+        rows[name] = GGUFArchitecture(name, tuple(choices))
+    return rows
+
+
 FAMILIES: Mapping[str, Family] = _families()
 TIMM: tuple[TimmFamily, ...] = _timm()
+GGUF_ARCHITECTURES: Mapping[str, GGUFArchitecture] = _gguf()

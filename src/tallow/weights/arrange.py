@@ -7,13 +7,14 @@ computed when it is taken.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
-from tallow.dtype import DType, by_name
+from tallow.dtype import DType, by_name, f32
 from tallow.errors import ModelError, TallowError
 from tallow.formats.mapping import TensorInfo, unknown_name
-from tallow.lazy_dataclasses import dataclass
+from tallow.lazy_dataclasses import dataclass, replace
 from tallow.weights.entry import ComputedFile, Entry, with_slice
 from tallow.weights.patterns import pattern
 from tallow.weights.slices import equal_slice, range_slice
@@ -22,7 +23,28 @@ from tallow.weights.source import WeightSource
 if TYPE_CHECKING:
     from tallow.tensor import Tensor
 
-Way = Literal["same", "split", "cat", "stack", "transpose"]
+Way = Literal["same", "split", "cat", "stack", "transpose", "map"]
+
+
+@dataclass(frozen=True)
+class TensorMap:
+    """A function of one tensor and its inverse, and what both make of its shape (None: the same).
+
+    `values` says that numbers change: both functions are then given f32, and give it. What only
+    moves elements is given the tensor in its own dtype, which may be one of blocks.
+    """
+
+    forward: Callable[[Tensor], Tensor]
+    backward: Callable[[Tensor], Tensor]
+    shape: Callable[[tuple[int, ...]], tuple[int, ...]] | None = None
+    back_shape: Callable[[tuple[int, ...]], tuple[int, ...]] | None = None
+    values: bool = False
+
+    def inverse(self) -> TensorMap:
+        """The way back."""
+        return TensorMap(
+            self.backward, self.forward, self.back_shape, self.shape, values=self.values
+        )
 
 
 @dataclass(frozen=True)
@@ -34,17 +56,33 @@ class WeightConverter:
     visible: tuple[str, ...]
     dim: int = 0
     sizes: tuple[int, ...] = ()
+    mapping: TensorMap | None = None
 
     def within(self, prefix: str, inner: str | None = None) -> WeightConverter:
         """The rule for names below `prefix.`; `inner` is the prefix of the visible ones."""
         head = prefix if inner is None else inner
-        return WeightConverter(
-            self.way,
-            tuple(f"{prefix}.{name}" for name in self.stored),
-            tuple(f"{head}.{name}" for name in self.visible),
-            self.dim,
-            self.sizes,
+        return replace(
+            self,
+            stored=tuple(f"{prefix}.{name}" for name in self.stored),
+            visible=tuple(f"{head}.{name}" for name in self.visible),
         )
+
+    def inverse(self) -> WeightConverter:
+        """The rule that undoes this one.
+
+        What was joined of unequal parts is cut by the `sizes` that the rule tells.
+
+        Raises:
+            ValueError: a rule that gathers by `{*}`, whose count nothing tells.
+        """
+        if any(pattern(text).gathers for text in self.stored):
+            raise ValueError(f"{self.stored[0]}: expected a rule without {{*}} to invert")
+        way = _INVERSE.get(self.way, self.way)
+        mapping = None if self.mapping is None else self.mapping.inverse()
+        return WeightConverter(way, self.visible, self.stored, self.dim, self.sizes, mapping)
+
+
+_INVERSE: Final[Mapping[Way, Way]] = {"split": "cat", "cat": "split"}
 
 
 def rename(stored: str, visible: str) -> WeightConverter:
@@ -57,9 +95,12 @@ def split(stored: str, *visible: str, dim: int = 0, sizes: Sequence[int] = ()) -
     return WeightConverter("split", (stored,), visible, dim, tuple(sizes))
 
 
-def cat(*stored: str, to: str, dim: int = 0) -> WeightConverter:
-    """Several stored tensors behind each other along `dim`; `{*}` gathers all of one pattern."""
-    return WeightConverter("cat", stored, (to,), dim)
+def cat(*stored: str, to: str, dim: int = 0, sizes: Sequence[int] = ()) -> WeightConverter:
+    """Several stored tensors behind each other along `dim`; `{*}` gathers all of one pattern.
+
+    `sizes` along `dim` are for the inverse of the rule alone: none of them are equal parts.
+    """
+    return WeightConverter("cat", stored, (to,), dim, tuple(sizes))
 
 
 def stack(stored: str, *, to: str) -> WeightConverter:
@@ -70,6 +111,11 @@ def stack(stored: str, *, to: str) -> WeightConverter:
 def transpose(stored: str, visible: str | None = None) -> WeightConverter:
     """A matrix with its axes exchanged (GPT-2's Conv1D); a view."""
     return WeightConverter("transpose", (stored,), (visible or stored,))
+
+
+def mapped(stored: str, visible: str, mapping: TensorMap) -> WeightConverter:
+    """What a function makes of a tensor."""
+    return WeightConverter("map", (stored,), (visible,), mapping=mapping)
 
 
 def within(prefix: str, rules: Iterable[WeightConverter]) -> tuple[WeightConverter, ...]:
@@ -148,7 +194,7 @@ def _split(
             _add_entry(entries, pattern(visible).fill(parts), made, problems, source.label)
 
 
-def _transpose(
+def _one(
     rule: WeightConverter, source: WeightSource, entries: Entries, problems: list[str]
 ) -> None:
     for name, parts in _matches(rule, entries):
@@ -215,7 +261,10 @@ class ArrangedTensor(ComputedFile):
             found = ", ".join(sorted(dtypes))
             raise ModelError(f"{path}: {name}: expected parts of one dtype, found {found}")
         offset = min(info.offset for info in infos)
-        info = TensorInfo(name, infos[0].dtype, shape, offset, nbytes)
+        mapping = rule.mapping
+        dtype = "f32" if mapping is not None and mapping.values else infos[0].dtype
+        nbytes = 4 * math.prod(shape) if dtype != infos[0].dtype else nbytes
+        info = TensorInfo(name, dtype, shape, offset, nbytes)
         self.tensors: Mapping[str, TensorInfo] = {name: info}
 
     def tensor(self, name: str) -> Tensor:
@@ -230,8 +279,10 @@ class ArrangedTensor(ComputedFile):
         """What is wrong with a part, or with joining blocks."""
         found = next(filter(None, (part.problem(dtype) for part in self._parts)), None)
         info = self.tensors[name]
-        quantised = by_name(info.dtype).kind == "q"
-        if found is None and quantised and self._rule.way != "cat":
+        quantised = by_name(self._parts[0].info.dtype).kind == "q"
+        mapping = self._rule.mapping
+        moves = self._rule.way == "cat" or (mapping is not None and not mapping.values)
+        if found is None and quantised and not moves:
             return f"expected a float tensor to {self._rule.way}, found {info.dtype}"
         return found
 
@@ -245,9 +296,14 @@ class ArrangedTensor(ComputedFile):
 
         if name != self._name:
             raise unknown_name(self.path, name, self.tensors)
-        parts = [part.read(dtype) for part in self._parts]
-        if dtype is not None:
-            parts = [part.to(dtype) for part in parts]
+        mapping = self._rule.mapping
+        wanted = f32 if mapping is not None and mapping.values else dtype
+        parts = [part.read(wanted) for part in self._parts]
+        if wanted is not None:
+            parts = [part.to(wanted) for part in parts]
+        if mapping is not None:
+            made = mapping.forward(parts[0])
+            return made if dtype is None else made.to(dtype)
         way = self._rule.way
         if way == "transpose":
             return parts[0].transpose(0, 1)
@@ -257,6 +313,8 @@ class ArrangedTensor(ComputedFile):
 def _shape(name: str, rule: WeightConverter, infos: Sequence[TensorInfo]) -> tuple[int, ...]:
     shapes = [tuple(info.shape) for info in infos]
     first = shapes[0]
+    if rule.mapping is not None:
+        return first if rule.mapping.shape is None else tuple(rule.mapping.shape(first))
     if rule.way == "transpose":
         if len(first) != 2:
             raise ModelError(f"{name}: expected a matrix to transpose, found shape {first}")
@@ -277,5 +335,6 @@ _APPLY: Final = {
     "split": _split,
     "cat": _join,
     "stack": _join,
-    "transpose": _transpose,
+    "transpose": _one,
+    "map": _one,
 }

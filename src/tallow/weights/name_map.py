@@ -23,6 +23,16 @@ class NameMap:
         self._visible = _Direction(table)
         self._stored = _Direction({visible: stored for stored, visible in table.items()})
 
+    def inverse(self) -> NameMap:
+        """The same table from visible names to stored ones."""
+        made = NameMap({})
+        made._visible, made._stored = self._stored, self._visible
+        return made
+
+    def extended(self, table: Mapping[str, str]) -> NameMap:
+        """A table with further names; one that is here already leads to the new name."""
+        return NameMap({**self._visible, **table})
+
     def __call__(self, stored: str) -> str:
         """The visible name of a stored one."""
         return _translate(stored, self._visible)

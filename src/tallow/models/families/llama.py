@@ -11,7 +11,7 @@ from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import DecoderModel
 from tallow.models.fields import Fields
-from tallow.models.gguf_layout import GGUF_DECODER
+from tallow.models.gguf_layout import GGUF_LLAMA
 
 
 class Config(DecoderConfig):
@@ -25,8 +25,7 @@ class Config(DecoderConfig):
         return replace(super().read(fields), qkv_bias=bias, output_bias=bias, mlp_bias=mlp_bias)
 
 
-# The converter of llama.cpp reorders the rows of q_proj and k_proj for rotated neighbours.
-GGUF = replace(GGUF_DECODER, interleaved=True)
+GGUF = GGUF_LLAMA
 
 
 class LlamaModel(DecoderModel):

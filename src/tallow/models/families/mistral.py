@@ -14,6 +14,7 @@ from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig, read_windows
 from tallow.models.decoder_model import DecoderModel
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUF_LLAMA
 
 
 class Config(DecoderConfig):
@@ -26,6 +27,9 @@ class Config(DecoderConfig):
         cfg = super().read(fields)
         default = 0 if fields.has("sliding_window") else 4096
         return replace(cfg, sliding_windows=read_windows(fields, cfg.num_hidden_layers, default))
+
+
+GGUF = GGUF_LLAMA
 
 
 class MistralModel(DecoderModel):

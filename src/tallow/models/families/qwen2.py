@@ -26,7 +26,7 @@ class Config(DecoderConfig):
         return replace(cfg, qkv_bias=True, sliding_windows=windows)
 
 
-GGUF = replace(GGUF_DECODER, qkv_bias=True)
+GGUF = replace(GGUF_DECODER, qkv_bias=True, biases=("attn_q", "attn_k", "attn_v"))
 
 
 class Qwen2Model(DecoderModel):

@@ -30,7 +30,7 @@ class Config(DecoderConfig):
         return replace(cfg, qkv_bias=bias, output_bias=bias, sliding_windows=windows)
 
 
-GGUF = GGUF_DECODER
+GGUF = replace(GGUF_DECODER, biases=())
 
 
 class Qwen3Model(DecoderModel):
