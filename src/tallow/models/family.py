@@ -129,7 +129,7 @@ def _from_gguf(source: WeightSource, task: str | None) -> ModelSpec:
     row = find(name, GGUF_ARCHITECTURES, where).family(source.metadata)
     layout = row.gguf
     assert layout is not None, "the table says so"
-    model = choose(row, None, task, where)
+    model = row.generative if task is None else choose(row, None, task, where)
     cfg = read_gguf(source, str(name), layout, model.config_class)
     named = source if layout.rules is None else source.arrange(layout.rules(cfg))
     return ModelSpec(row, model, cfg, named.rename(layout.names))

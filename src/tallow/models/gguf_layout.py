@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tallow.lazy_dataclasses import dataclass, replace
 from tallow.weights import NameMap
+from tallow.weights.arrange import TensorMap
 
 if TYPE_CHECKING:
     from tallow.models.fields import Fields
@@ -78,6 +79,11 @@ class GGUFLayout:
         given = {key.name for key in keys}
         kept = tuple(key for key in self.keys if key.name not in given)
         return replace(self, names=self.names.extended(names or {}), keys=(*kept, *keys), **changes)
+
+
+def added(offset: float) -> TensorMap:
+    """Values that files hold without an offset; the model's norms have `weight + 1` there."""
+    return TensorMap(lambda x: x + offset, lambda x: x - offset, values=True)
 
 
 DECODER_KEYS = (

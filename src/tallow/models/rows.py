@@ -162,6 +162,7 @@ vit_* deit_* deit3_*: timm_vit TimmVit
 # counts whose condition holds: a key below the architecture's name is there and not 0, or has the
 # value.
 GGUF = """
+gemma: gemma
 llama: llama
 qwen2: qwen2
 qwen3: qwen3

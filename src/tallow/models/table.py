@@ -65,6 +65,12 @@ class Family:
         return self.of(next(iter(self.classes)))
 
     @property
+    def generative(self) -> type[Model]:
+        """The class that generates text, which is what GGUF files hold; else the first."""
+        tasks = ("text-generation", "text2text-generation")
+        return next(filter(None, map(self.for_task, tasks)), None) or self.model
+
+    @property
     def config(self) -> Any:
         """The class of the family's configs."""
         return self.model.config_class

@@ -43,7 +43,7 @@ class Batch:
     pixel_mask: Tensor | None = None
     """(batch, height, width) of i64: 1 on the picture, 0 on padding."""
     pixel_attention_mask: Tensor | None = None
-    """(batch, patches) of i32: 1 on patches of the picture, 0 on padding; for Idefics 3 of pixels."""
+    """(batch, patches) of i32: 1 on patches, 0 on padding; of pixels for Idefics 3."""
     image_grid_thw: Tensor | None = None
     """(batch, 3) of i64: times, rows and columns of patches."""
     image_sizes: Tensor | None = None

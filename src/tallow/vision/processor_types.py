@@ -34,8 +34,9 @@ class ProcessorType:
     `size` is a square's edge where `square`, else the shortest edge, with `limit` for the longest.
     `pad` says what makes one array of a batch: nothing, padding, or padding with a mask, or with
     sizes; lists of patches behind each other, with their grids; or frames, several a picture.
-    `counts` says that `size` bounds numbers of pixels, not edges. `maps` says how segmentation maps are resized: not at all, nearest, or as pictures; `detection` how a
-    detector's scores are read (`postprocess.object_detection`).
+    `counts` says that `size` bounds numbers of pixels, not edges. `maps` says how segmentation
+    maps are resized: not at all, nearest, or as pictures; `detection` how a detector's scores are
+    read (`postprocess.object_detection`).
     """
 
     defaults: Mapping[str, Any] = field(default_factory=dict)

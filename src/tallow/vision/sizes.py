@@ -147,7 +147,7 @@ def pixels_between(height: int, width: int, settings: Settings) -> tuple[int, in
 def whole_patches(height: int, width: int, settings: Settings) -> tuple[int, int]:
     """Pixtral: down into a box, in proportion, then up to whole patches."""
     size, step = settings.size, settings.patch_size
-    box = size["longest_edge"] if "longest_edge" in size else 0
+    box = size.get("longest_edge", 0)
     ratio = max(height / (box or size["height"]), width / (box or size["width"]))
     if ratio > 1:
         height, width = math.floor(height / ratio), math.floor(width / ratio)

@@ -19,10 +19,12 @@ from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import DecoderModel
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUF_DECODER, added
 from tallow.nn import Module, param, tie
 from tallow.nn.init import zeros
 from tallow.ops import rms_norm
 from tallow.tensor import Tensor
+from tallow.weights.arrange import WeightConverter, mapped
 
 ACT = "gelu_pytorch_tanh"
 
@@ -82,6 +84,19 @@ def _adapted(model: DecoderModel, cfg: DecoderConfig) -> None:
     tie(words, "weight", model.embed_tokens, "weight")
     model.embed_tokens = words
     model.norm = OffsetNorm(cfg.hidden_size, cfg.rms_norm_eps)
+
+
+def _offset_norms(cfg: DecoderConfig) -> tuple[WeightConverter, ...]:
+    """Files hold what norms multiply by, `1 + weight`."""
+    layer = "model.layers.{}."
+    return (
+        mapped("output_norm.weight", "model.norm.weight", added(-1.0)),
+        mapped("blk.{}.attn_norm.weight", layer + "input_layernorm.weight", added(-1.0)),
+        mapped("blk.{}.ffn_norm.weight", layer + "post_attention_layernorm.weight", added(-1.0)),
+    )
+
+
+GGUF = replace(GGUF_DECODER, rules=_offset_norms, biases=())
 
 
 class GemmaModel(DecoderModel):

@@ -1,0 +1,58 @@
+"""Every family that has a GGUF layout: its golden through a file, ours and llama.cpp's reading."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tallow as tl
+from models.gguf_families import NAMES, LlamaCpp, written
+from models.golden_families import Case
+from tallow.models import FAMILIES, build
+from tallow.models.table import GGUF_ARCHITECTURES
+from tallow.weights import open_weights
+
+# What files of an architecture have no key for; the goldens of these differ by it.
+LOST = {"mistral": "sliding window", "qwen2": "sliding window"}
+# ggml looks GELU up in a table of f16, so that logits of random models are off by as much.
+BY_TABLE = {"gemma": 0.03}
+WITHOUT_TOKENIZER = "no tokenizer.json: a model of ids alone"
+
+
+def test_every_architecture_has_a_golden():
+    with_layout = {row.name for row in FAMILIES.values() if row.gguf is not None}
+    told = {family for row in GGUF_ARCHITECTURES.values() for family, _, _ in row.choices}
+    assert told <= with_layout
+    tested = {open_weights(Case(name).folder).config["model_type"] for name in NAMES}
+    assert with_layout - tested <= set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_gives_what_the_folder_gives(name, tmp_path):
+    case = Case(name)
+    path, losses = written(case.folder, tmp_path / "model.gguf")
+    told = [each for each in losses if each != WITHOUT_TOKENIZER]
+    family = next((each for each in LOST if name.startswith(each)), None)
+    if family is not None and told:
+        assert all(each.startswith(LOST[family]) for each in told)
+        pytest.skip(f"files of {family} do not keep its windows")
+    assert not told
+    model = build(open_weights(path), activations="float")
+    case.check(case.run(model))
+
+
+@pytest.mark.needs_llama_cpp
+@pytest.mark.parametrize("name", NAMES)
+def test_llama_cpp_gives_the_same(name, tmp_path):
+    case = Case(name)
+    path, _ = written(case.folder, tmp_path / "model.gguf")
+    theirs = LlamaCpp(path)
+    ids = [int(token) for token in case.inputs["input_ids"].tolist()[0]]
+    model = build(open_weights(path), activations="float")
+    ours = model(tl.tensor([ids])).logits[0].numpy()
+    slack = next((BY_TABLE[each] for each in BY_TABLE if name.startswith(each)), 2e-3)
+    np.testing.assert_allclose(ours, theirs.logits(ids), rtol=1e-3, atol=slack)
+    count = min(64, model.config.max_position_embeddings - len(ids))
+    options = {"max_new_tokens": count, "do_sample": False, "eos_token_id": None}
+    found = model.generate(tl.tensor([ids]), **options).tolist()[0]
+    assert found[-count:] == theirs.greedy(ids, count)
