@@ -18,6 +18,7 @@ from tallow.models import checks
 from tallow.models.config import DecoderConfig
 from tallow.models.family import IGNORABLE, ModelSpec, identify
 from tallow.models.fields import MAX_SIZE
+from tallow.models.foreign import translated
 from tallow.models.prefix import adopt, leave_out, untie, with_prefix
 from tallow.nn import Module, deferred
 from tallow.nn.parameter import DeferredParameter
@@ -185,6 +186,7 @@ def build(
 ) -> Any:
     """The model that stands in an open source; options as of `load`."""
     shapes = device.type == "meta"
+    source = translated(source)
     found = identify(source, task, config)
     cfg, named = found.config, found.source
     if context is not None:
@@ -242,7 +244,7 @@ def declared_fit(source: WeightSource) -> FillPlan:
     Raises:
         ModelError: the family is unknown, or a field of its config is unusable.
     """
-    model, named, ignorable = _unfilled(identify(source), False)
+    model, named, ignorable = _unfilled(identify(translated(source)), False)
     # A float dtype, as quantised layers that no block dtype holds are there for those who ask.
     return fit(model, named, dtype=f32, ignore=(*ignorable, _OTHER_FACTORS))
 
@@ -333,7 +335,9 @@ def _factors(source: WeightSource, name: str, cfg: DecoderConfig) -> list[float]
 
 
 def _in_folder(source: WeightSource) -> bool:
-    return source.config is not None or source.path.is_dir()
+    # Of files alone that a table gave a config, the vocabulary is in their metadata.
+    within = "tokenizer.ggml.model" in source.metadata
+    return source.path.is_dir() or (source.config is not None and not within)
 
 
 def _has_tokenizer(source: WeightSource) -> bool:

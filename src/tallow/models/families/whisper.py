@@ -160,6 +160,8 @@ class WhisperModel(BartText):
 
     config_class = WhisperConfig
     base_model_prefix = "model"
+    # It moves all scores of a query alike, and CTranslate2 writes it as part of a joined tensor.
+    ignorable = (r".*\.k_proj\.bias",)
 
     def __init__(self, cfg: WhisperConfig) -> None:
         self.config = cfg
