@@ -10,8 +10,12 @@ if TYPE_CHECKING:
     from tallow.audio.files import Sound, load_audio, save_audio
     from tallow.audio.resampling import Resampler, resample
     from tallow.audio.samples import as_mono, as_pcm
+    from tallow.audio.spectrogram import LogMel, PowerSpectrum, mel_filters
 
-__all__ = ["Sound", "load_audio", "save_audio", "as_mono", "as_pcm", "resample", "Resampler"]
+__all__ = [
+    "Sound", "load_audio", "save_audio", "as_mono", "as_pcm", "resample", "Resampler", "LogMel",
+    "PowerSpectrum", "mel_filters",
+]  # fmt: skip
 
 _HOMES = {
     "Sound": "files",
@@ -21,6 +25,9 @@ _HOMES = {
     "as_pcm": "samples",
     "resample": "resampling",
     "Resampler": "resampling",
+    "LogMel": "spectrogram",
+    "PowerSpectrum": "spectrogram",
+    "mel_filters": "spectrogram",
 }
 
 __getattr__, __dir__ = names_of(globals(), _HOMES)

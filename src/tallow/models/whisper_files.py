@@ -103,10 +103,10 @@ def from_ct2(source: WeightSource) -> WeightSource:
     Raises:
         ModelError: a tensor that tells sizes is missing, or a setting is another than Whisper's.
     """
-    for name, wanted in _FIXED.items():
-        if name in source and _number(source, name) != wanted:
+    for name, fixed in _FIXED.items():
+        if name in source and _number(source, name) != fixed:
             found = _number(source, name)
-            raise ModelError(f"{source.where(name)}: expected {wanted} for Whisper, found {found}")
+            raise ModelError(f"{source.where(name)}: expected {fixed} for Whisper, found {found}")
     act = _number(source, "decoder/activation") if "decoder/activation" in source else 3
     if not 0 <= act < len(_ACTIVATIONS):
         wanted = f"0 to {len(_ACTIVATIONS) - 1}"

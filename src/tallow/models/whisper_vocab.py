@@ -114,7 +114,7 @@ class SpeechTokens:
             multilingual=end != 50256,
         )  # fmt: skip
 
-    def code(self, language: str) -> str:
+    def code(self, language: object) -> str:
         """The code of a language, by its code or English name.
 
         Raises:

@@ -13,6 +13,7 @@ from tallow.weights.source import WeightSource
 
 if TYPE_CHECKING:
     from tallow.tensor import Tensor
+    from tallow.weights.quantized import Layer
 
 _SCALE: Final = "_scale"
 BLOCK: Final = 32
@@ -23,7 +24,7 @@ class IntLayer:
 
     def __init__(self, source: WeightSource, name: str) -> None:
         self._source, self._weight, self._scale = source, name, name + _SCALE
-        self.parts = (self._weight, self._scale)
+        self.parts: tuple[str, ...] = (self._weight, self._scale)
         info, scales = source.info(name), source.info(self._scale)
         if len(info.shape) != 2 or info.dtype not in ("i8", "i16"):
             found = f"{info.dtype} of shape {info.shape}"
@@ -83,7 +84,7 @@ def with_rows(source: WeightSource) -> WeightSource:
     names = [name for name in source.names() if name + _SCALE in source]
     if not names:
         return source
-    layers = {name: IntLayer(source, name) for name in names}
+    layers: dict[str, Layer] = {name: IntLayer(source, name) for name in names}
     packed = {part for layer in layers.values() for part in layer.parts}
     rest = source.select([name for name in source.names() if name not in packed])
     made = WeightSource(source.path, [LayerFile(source, layers)], label=source.label)
