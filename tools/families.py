@@ -15,7 +15,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from tallow.models.families import __path__ as FOLDERS
-from tallow.models.table import FAMILIES, TIMM, Family
+from tallow.models.table import FAMILIES, GGUF_ARCHITECTURES, TIMM, Family
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference" / "families.md"
@@ -82,6 +82,37 @@ def beside_candle(timm: set[str]) -> list[str]:
     return ["", "## Beside candle", "", f"{about} {ours}", "", rest]
 
 
+# Architectures of llama.cpp that are no models of their own here: what a file of them is part of.
+NO_MODELS = {"clip", "gemma4-assistant", "wavtokenizer-dec"}
+
+
+def beside_llama_cpp() -> list[str]:
+    """The section that says which architectures of llama.cpp's files (the gguf package) load."""
+    import gguf
+
+    names = sorted(set(gguf.MODEL_ARCH_NAMES.values()) - NO_MODELS)
+    loads = [name for name in names if name in GGUF_ARCHITECTURES]
+    plain = {name.replace("_", "").replace("-", "") for name in FAMILIES}
+    folders = [
+        name
+        for name in names
+        if name not in loads and name.replace("_", "").replace("-", "") in plain
+    ]
+    rest = [name for name in names if name not in loads and name not in folders]
+    return [
+        "",
+        "## Beside llama.cpp",
+        "",
+        f"The gguf package names {len(names)} architectures of models. Their files load here, are",
+        "written by `tallow convert`, and give llama.cpp's logits and tokens",
+        f"(`tests/models/test_gguf_families.py`), for {len(loads)}: {', '.join(loads)}.",
+        "",
+        f"As folders of Hugging Face alone: {', '.join(folders)}.",
+        "",
+        f"Not yet: {', '.join(rest)}.",
+    ]
+
+
 def results(path: Path) -> dict[str, dict[str, list[str]]]:
     """Case → check → outcomes."""
     found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
@@ -136,6 +167,7 @@ def main() -> None:
         count = len(file.read_text(encoding="utf-8").splitlines())
         lines.append(f"| {name} | {goldens[name]} | " + " | ".join(cells) + f" | {count} |")
     lines += beside_candle({pattern for row in TIMM for pattern in row.patterns})
+    lines += beside_llama_cpp()
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{PAGE.relative_to(ROOT)}: {len(rows)} families, {sum(goldens.values())} goldens")
 

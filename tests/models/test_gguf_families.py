@@ -53,6 +53,13 @@ def test_llama_cpp_gives_the_same(name, tmp_path):
     slack = next((BY_TABLE[each] for each in BY_TABLE if name.startswith(each)), 2e-3)
     np.testing.assert_allclose(ours, theirs.logits(ids), rtol=1e-3, atol=slack)
     count = min(64, model.config.max_position_embeddings - len(ids))
+    chosen = theirs.greedy(ids, count)
+    if slack in BY_TABLE.values():
+        # Another token may win where two are as close as the table is coarse.
+        rows = model(tl.tensor([[*ids, *chosen]])).logits[0].numpy()[len(ids) - 1 : -1]
+        picked = rows[np.arange(count), chosen]
+        assert (rows.max(1) - picked).max() < 2 * slack
+        return
     options = {"max_new_tokens": count, "do_sample": False, "eos_token_id": None}
     found = model.generate(tl.tensor([ids]), **options).tolist()[0]
-    assert found[-count:] == theirs.greedy(ids, count)
+    assert found[-count:] == chosen
