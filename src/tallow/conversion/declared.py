@@ -157,9 +157,12 @@ def lost_fields(cfg: Any, content: Content) -> list[str]:
     """
     from tallow.models.family import identify
 
-    back = identify(as_source(content)).config
+    found = identify(as_source(content))
+    unsaid = {} if found.row.gguf is None else found.row.gguf.attributes or {}
     lost: list[str] = []
-    for name, before, after in _changed(cfg, back):
+    for name, before, after in _changed(cfg, found.config):
+        if name in unsaid:
+            continue
         if name == "sliding_windows":
             windows = sorted({window for window in before if window})
             what = "is not kept by GGUF files of this family"

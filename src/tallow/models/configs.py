@@ -130,6 +130,11 @@ def custom(default: Any, read: Reader) -> Any:
     return _field(default, read)
 
 
+def unread(default: Any) -> Any:
+    """A field that no file says: what reads another format sets it (`GGUFLayout.attributes`)."""
+    return _field(default, lambda fields, name, value: value)
+
+
 # Keys that change nothing in what a loaded model computes: notes, training, generation (which has a
 # reader of its own) and what transformers returns.
 _WITHOUT_EFFECT = """

@@ -45,6 +45,7 @@ def read_gguf(source: WeightSource, architecture: str, layout: GGUFLayout, confi
         values |= layout.read(fields, source)
     shown = {key.field: key.name for key in layout.keys}
     cfg = config.read(Fields(values, source.path, fields.prefix, shown=shown))
+    cfg = replace(cfg, **(layout.attributes or {}))
     if not decoder:
         return cfg
     return replace(

@@ -52,7 +52,8 @@ class GGUFLayout:
     converters from the file's names to the model's, for what is joined, split or computed there;
     they come before `names` and are inverted for writing. `constants` are values of config.json
     that the format leaves no choice of; `read(fields, source)` gives further ones, and
-    `write(cfg)` further keys by name and `(kind, value)`.
+    `write(cfg)` further keys by name and `(kind, value)`. `attributes` are those of the config that
+    no file says, as a model of a GGUF file has them.
 
     `interleaved` says that the rotated pairs of queries and keys are neighbours in files, as ggml's
     plain rope wants them; `partial` that heads may be rotated in part; `qkv_bias` that queries,
@@ -67,6 +68,7 @@ class GGUFLayout:
     constants: Mapping[str, Any] | None = None
     read: Callable[[Fields, WeightSource], Mapping[str, Any]] | None = None
     write: Callable[[Any], Mapping[str, tuple[Kind, Any]]] | None = None
+    attributes: Mapping[str, Any] | None = None
     interleaved: bool = False
     partial: bool = False
     qkv_bias: bool = False

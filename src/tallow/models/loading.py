@@ -309,8 +309,10 @@ def _layers_key(values: Mapping[str, Any], layers: int) -> str:
 _OTHER_FACTORS = r"rope_factors_(long|short)\.weight"
 
 
-def _rope_factors(cfg: DecoderConfig, source: WeightSource) -> list[float] | None:
+def _rope_factors(cfg: Any, source: WeightSource) -> list[float] | None:
     """What a GGUF file divides the rotary frequencies by: longrope beyond its first context."""
+    if not isinstance(cfg, DecoderConfig):
+        return None
     scaling = cfg.rope_scaling
     if scaling is None or scaling.kind != "longrope":
         return _factors(source, "rope_freqs.weight", cfg) if "rope_freqs.weight" in source else None

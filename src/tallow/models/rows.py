@@ -163,6 +163,7 @@ vit_* deit_* deit3_*: timm_vit TimmVit
 # value.
 GGUF = """
 gemma: gemma
+gpt2: gpt2
 llama: llama
 qwen2: qwen2
 qwen3: qwen3

@@ -8,8 +8,9 @@ from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.decoder_heads import Answers, EachScores, LastScores, Scores
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import as_mask, merge_heads, split_heads
-from tallow.models.configs import Config, activation, layers, size, token
+from tallow.models.configs import MAX_WIDTH, Config, activation, custom, layers, size, token, unread
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUFLayout, Key
 from tallow.models.outputs import AnswerOutput, BaseOutput, LogitsOutput
 from tallow.models.states import Cross, KeyValue, SelfAndCross, State
 from tallow.models.text_decoder import (
@@ -24,8 +25,15 @@ from tallow.nn import LayerNorm, Linear, Module, ModuleList, param, tie
 from tallow.nn.init import normal, zeros
 from tallow.ops import attention, linear
 from tallow.tensor import Tensor
+from tallow.weights import NameMap
+from tallow.weights.arrange import WeightConverter, transpose
 
 _SUMMARY = "type use_proj activation proj_to_labels first_dropout last_dropout"
+
+
+def _inner(fields: Fields, name: str, _: int) -> int:
+    width = fields.integer("n_embd" if "n_embd" in fields else "hidden_size", 768)
+    return fields.integer(name, 4 * width, high=MAX_WIDTH)
 
 
 class GPT2Config(Config):
@@ -42,7 +50,7 @@ class GPT2Config(Config):
     n_embd: int = size(768, "hidden_size")
     n_layer: int = layers(12, "num_hidden_layers")
     n_head: int = size(12, "num_attention_heads")
-    n_inner: int | None = None
+    n_inner: int = custom(0, _inner)
     activation_function: str = activation("gelu_new")
     layer_norm_epsilon: float = 1e-5
     scale_attn_weights: bool = True
@@ -51,6 +59,7 @@ class GPT2Config(Config):
     cross_attention_hidden_size: int | None = None
     pad_token_id: int | None = token()
     tie_word_embeddings: bool = True
+    transposed: bool = unread(True)  # whether products have their weights as `(in, out)`
 
     @property
     def hidden_size(self) -> int:
@@ -87,6 +96,49 @@ class GPT2Config(Config):
         return whole / (index + 1) if self.scale_attn_by_inverse_layer_idx else whole
 
 
+_LAYER = "transformer.h.{}."
+
+
+def _turned(cfg: GPT2Config) -> tuple[WeightConverter, ...]:
+    """Files have weights as `(out, in)`."""
+    if not cfg.transposed:
+        return ()
+    stems = {"attn_qkv": "attn.c_attn", "attn_output": "attn.c_proj"}
+    stems |= {"ffn_up": "mlp.c_fc", "ffn_down": "mlp.c_proj"}
+    return tuple(
+        transpose(f"blk.{{}}.{theirs}.weight", f"{_LAYER}{ours}.weight")
+        for theirs, ours in stems.items()
+    )
+
+
+GGUF = GGUFLayout(
+    names=NameMap(
+        {
+            "token_embd": "transformer.wte",
+            "position_embd": "transformer.wpe",
+            "output_norm": "transformer.ln_f",
+            "output": "lm_head",
+            "blk.{}.attn_norm": _LAYER + "ln_1",
+            "blk.{}.attn_qkv": _LAYER + "attn.c_attn",
+            "blk.{}.attn_output": _LAYER + "attn.c_proj",
+            "blk.{}.ffn_norm": _LAYER + "ln_2",
+            "blk.{}.ffn_up": _LAYER + "mlp.c_fc",
+            "blk.{}.ffn_down": _LAYER + "mlp.c_proj",
+        }
+    ),
+    keys=(
+        Key("block_count", "n_layer"),
+        Key("context_length", "n_positions"),
+        Key("embedding_length", "n_embd"),
+        Key("feed_forward_length", "n_inner"),
+        Key("attention.head_count", "n_head"),
+        Key("attention.layer_norm_epsilon", "layer_norm_epsilon", "f32"),
+    ),
+    rules=_turned,
+    attributes={"transposed": False},
+)
+
+
 class Conv1D(Module):
     """A linear layer whose weight is `(in, out)`, as files have it."""
 
@@ -104,19 +156,23 @@ class Conv1D(Module):
         return linear(x, self.weight.transpose(0, 1), self.bias)
 
 
+def product(cfg: GPT2Config, out: int, size: int) -> Module:
+    """A linear layer whose weight lies as the config says."""
+    return Conv1D(out, size) if cfg.transposed else Linear(size, out)
+
+
 class GPT2Attention(Module):
     """Attention of fused projections: of one input, or of a query and a context."""
 
     def __init__(self, cfg: GPT2Config, index: int, *, crossing: bool) -> None:
         width = cfg.n_embd
-        self.c_attn = Conv1D((2 if crossing else 3) * width, width)
-        self.q_attn = Conv1D(width, width) if crossing else None
-        self.c_proj = Conv1D(width, width)
-        self.heads, self.scale = cfg.n_head, cfg.scale(index)
+        self.c_attn = product(cfg, (2 if crossing else 3) * width, width)
+        self.q_attn = product(cfg, width, width) if crossing else None
+        self.c_proj = product(cfg, width, width)
+        self.width, self.heads, self.scale = width, cfg.n_head, cfg.scale(index)
 
     def _split(self, x: Tensor) -> list[Tensor]:
-        width = self.c_proj.weight.shape[1]
-        return [split_heads(each, self.heads) for each in self.c_attn(x).split(width, -1)]
+        return [split_heads(each, self.heads) for each in self.c_attn(x).split(self.width, -1)]
 
     def fill(self, state: Cross, context: Tensor, mask: Tensor | None) -> None:
         """Let `state` hold keys and values of `context`, and its mask."""
@@ -154,9 +210,8 @@ class GPT2Mlp(Module):
     """Two layers with an activation between."""
 
     def __init__(self, cfg: GPT2Config) -> None:
-        hidden = cfg.n_inner or 4 * cfg.n_embd
-        self.c_fc = Conv1D(hidden, cfg.n_embd)
-        self.c_proj = Conv1D(cfg.n_embd, hidden)
+        self.c_fc = product(cfg, cfg.n_inner, cfg.n_embd)
+        self.c_proj = product(cfg, cfg.n_embd, cfg.n_inner)
         self.act = ACTIVATIONS[cfg.activation_function]
 
     def forward(self, x: Tensor) -> Tensor:
