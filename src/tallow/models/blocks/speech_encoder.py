@@ -146,6 +146,7 @@ class SpeechModel(Model):
 
     def __init__(self, cfg: Any) -> None:
         self.config = cfg
+        self.rows_alone = cfg.feat_extract_norm == "group"  # which sees the padding
         self.feature_extractor = FrameEncoder(
             cfg.conv_dim, cfg.conv_kernel, cfg.conv_stride, bias=cfg.conv_bias,
             norm=cfg.feat_extract_norm, act=cfg.feat_extract_activation,

@@ -29,7 +29,9 @@ class SpeechHead(Model):
         self.config = cfg
         good = self.adapted or not cfg.add_adapter
         expect(good, f"{type(self).__name__}: add_adapter", "false", cfg.add_adapter, ModelError)
-        setattr(self, self.base_model_prefix, self.base_class(cfg))
+        base = self.base_class(cfg)
+        setattr(self, self.base_model_prefix, base)
+        self.rows_alone = base.rows_alone
 
     def encode(self, samples: Tensor, mask: Tensor | None, hidden: bool) -> SpeechOutput:
         """What the base model gives."""
@@ -203,6 +205,7 @@ class XVector(WeighedHead):
 
     def __init__(self, cfg: Any) -> None:
         super().__init__(cfg)
+        self.rows_alone = self.rows_alone or any(each > 1 for each in cfg.tdnn_dilation)
         widths = cfg.tdnn_dim
         self.projector = Linear(cfg.hidden_size, widths[0])
         self.tdnn = ModuleList(

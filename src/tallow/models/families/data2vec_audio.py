@@ -58,6 +58,11 @@ class Data2VecAudioModel(SpeechModel):
 
     config_class, base_model_prefix = Data2VecAudioConfig, "data2vec_audio"
 
+    def __init__(self, cfg: Data2VecAudioConfig) -> None:
+        super().__init__(cfg)
+        # What the first convolution makes of the padding, the second sees.
+        self.rows_alone = cfg.num_conv_pos_embeddings > 1
+
     def positions(self) -> Module:
         """Several convolutions."""
         cfg = self.config

@@ -25,6 +25,11 @@ class HubertModel(SpeechModel):
 
     config_class, base_model_prefix = HubertConfig, "hubert"
 
+    def __init__(self, cfg: HubertConfig) -> None:
+        super().__init__(cfg)
+        # A batch norm makes frames of the padding that the positions see.
+        self.rows_alone = self.rows_alone or cfg.conv_pos_batch_norm
+
     def projection(self) -> FrameProjection:
         """With the norm where the config has it."""
         cfg = self.config
