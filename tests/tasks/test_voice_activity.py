@@ -192,6 +192,40 @@ def test_other_files_of_silero(name, model_cache):
 
 
 @pytest.mark.needs_network
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [8000, 16000])
+def test_weights_alone_tell_what_the_graph_tells(rate, model_cache):
+    samples, own = load_audio(resolve(SOUNDS + "beckett.wav"))
+    wave = samples.numpy()[:: own // rate]
+    vad = tl.VoiceActivity("pypi:silero-vad==6.2.3#silero_vad/data/silero_vad.jit")
+    found, want = (each.probabilities(wave, rate).numpy() for each in (vad, tl.VoiceActivity()))
+    np.testing.assert_allclose(found, want, rtol=0, atol=1e-5)
+
+
+def test_a_file_of_weights_and_its_stream(tmp_path):
+    from tallow.models import FAMILIES
+    from tallow.safetensors import save_file
+
+    cfg = FAMILIES["silero_vad"].config()
+    weights = FAMILIES["silero_vad"].model(cfg).state_dict()
+    save_file(weights, tmp_path / "vad.safetensors")
+    vad = tl.VoiceActivity(tmp_path / "vad.safetensors")
+    wave = bursts((0.2, 0.6), seconds=1)
+    want, stream, heard = vad.probabilities(wave).tolist(), vad.stream(), []
+    step = stream._step
+    stream._step = lambda p: (heard.append(p), step(p))[1]
+    for part in np.array_split(wave, 7):
+        stream.feed(part)
+    stream.close()
+    np.testing.assert_allclose(heard, want, rtol=0, atol=1e-5)
+    assert vad.probabilities(wave[::2], 8000).shape == (32,)
+    weights["conv5.weight"] = weights.pop("conv4.weight")
+    save_file(weights, tmp_path / "other.safetensors")
+    with pytest.raises(ModelError, match=r"conv5\.weight"):
+        tl.VoiceActivity(tmp_path / "other.safetensors")
+
+
+@pytest.mark.needs_network
 @pytest.mark.needs_formats
 @pytest.mark.slow
 @pytest.mark.parametrize("rate", [8000, 16000])

@@ -51,6 +51,7 @@ electra: ElectraModel ElectraForPreTraining ElectraForMaskedLM ElectraForSequenc
 encoder-decoder: EncoderDecoderModel
 eurobert: EuroBertModel EuroBertForMaskedLM EuroBertForSequenceClassification
     EuroBertForTokenClassification
+ge2e: Ge2eModel
 gemma: GemmaModel GemmaForCausalLM=Gemma GemmaForSequenceClassification
     GemmaForTokenClassification
 gpt2: GPT2LMHeadModel GPT2Model GPT2ForSequenceClassification GPT2ForTokenClassification
@@ -109,6 +110,7 @@ siglip2_text_model = siglip2: Siglip2TextModel
 siglip2_vision_model = siglip2: Siglip2VisionModel
 siglip_text_model = siglip: SiglipTextModel
 siglip_vision_model = siglip: SiglipVisionModel
+silero_vad: SileroVadModel
 swin: SwinModel SwinForImageClassification SwinBackbone
 swinv2: Swinv2Model Swinv2ForImageClassification Swinv2Backbone
 t5: T5Model T5ForConditionalGeneration T5EncoderModel T5ForSequenceClassification

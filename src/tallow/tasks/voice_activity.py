@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tallow.autograd.mode import inference_mode
-from tallow.dtype import i64
-from tallow.errors import ArgumentError, ModelError, expect
+from tallow.errors import ArgumentError, expect
 from tallow.factories import tensor, zeros
 from tallow.tasks.speech_spans import SpeechRules, speech_spans
+from tallow.tasks.voice_models import open_voice
 from tallow.tensor import Tensor
-
-if TYPE_CHECKING:
-    from tallow.onnx import Model
 
 Tell = Callable[[int, int], None]
 
-_INPUTS = {"input", "state", "sr"}
 _BLOCK = 256  # windows of which inputs are made at once
 
 
@@ -40,10 +36,11 @@ class SpeechEvent(NamedTuple):
 class VoiceActivity:
     """Finds speech: `vad.segments("talk.wav")`, or `vad.stream()` for sound as it comes.
 
-    `ref` is an alias, a path or a reference of one of Silero's ONNX models (version 5 and later);
-    the other arguments are those of its `get_speech_timestamps`. Sound of 8000 Hz is taken as it
-    is; of multiples of 16000 Hz every n-th sample is taken; other rates are resampled to 16000 Hz
-    (the package soxr). Files of other formats than PCM wav need soundfile.
+    `ref` is an alias, a path or a reference of one of Silero's models (version 5 and later): an
+    ONNX file, the safetensors file of 16000 Hz, or the .jit of both rates. The other arguments are
+    those of its `get_speech_timestamps`. Sound of 8000 Hz is taken as it is; of multiples of
+    16000 Hz every n-th sample is taken; other rates are resampled to 16000 Hz (the package soxr).
+    Files of other formats than PCM wav need soundfile.
 
     Raises:
         HubError, FormatError, ModelError: the model is not there, or is another one.
@@ -61,20 +58,12 @@ class VoiceActivity:
         min_silence_duration_ms: float = 100,
         speech_pad_ms: float = 30,
     ) -> None:
-        from tallow import onnx
-        from tallow.hub import resolve
-
         self.rules = SpeechRules(
             threshold, neg_threshold, min_speech_duration_ms, max_speech_duration_s,
             min_silence_duration_ms, speech_pad_ms,
         )  # fmt: skip
-        path = resolve(ref)
-        self.model: Model = onnx.load(path)
-        found = {each.name for each in self.model.inputs}
-        if found != _INPUTS:
-            wanted = f"a voice activity model with the inputs {sorted(_INPUTS)}"
-            raise ModelError(f"{ref}: expected {wanted}, found {sorted(found)}")
-        self._rates = (16000,) if "16k" in path.name else (8000, 16000)
+        self.model = open_voice(ref)
+        self._rates = self.model.rates
 
     def segments(
         self, wave: Any, rate: int | None = None, *, progress: Tell | None = None
@@ -126,20 +115,14 @@ class VoiceActivity:
         `state` holds one tensor, which is replaced as windows are done.
         """
         window, context = _window(rate), _context(rate)
-        size, told, model = window + context, tensor(rate, dtype=i64), self.model
+        size = window + context
         count = (samples.shape[0] - context) // window
         for first in range(0, count, _BLOCK):
             last = min(first + _BLOCK, count)
             with inference_mode():
                 part = samples[first * window : last * window + context]
                 rows = part.unfold(0, size, window).contiguous()
-            for row in range(last - first):
-                with inference_mode():
-                    # By name: the files have their inputs in several orders.
-                    probability, state[0] = model(
-                        input=rows[row : row + 1], state=state[0], sr=told
-                    )
-                yield probability.item()
+            yield from self.model.run(rows, rate, state)
 
     def _sound(self, wave: Any, rate: int | None) -> tuple[Tensor, int]:
         """The samples `(length,)` at a rate that the model takes."""
