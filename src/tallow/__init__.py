@@ -123,6 +123,7 @@ from .einops_backend import watch as _watch  # isort: skip
 
 if TYPE_CHECKING:
     from . import (
+        adapters,
         audio,
         conversion,
         documents,
@@ -175,9 +176,9 @@ _importing.end()
 
 # Loaded when first used, so that `import tallow` stays in the tens of milliseconds.
 _SUBMODULES = (
-    "amp", "audio", "autograd", "conversion", "data", "documents", "fft", "formats", "generate",
-    "hub", "linalg", "models", "nn", "onnx", "optim", "plan", "quantization", "random", "special",
-    "tasks", "text", "safetensors", "training", "vision", "weights",
+    "adapters", "amp", "audio", "autograd", "conversion", "data", "documents", "fft", "formats",
+    "generate", "hub", "linalg", "models", "nn", "onnx", "optim", "plan", "quantization", "random",
+    "special", "tasks", "text", "safetensors", "training", "vision", "weights",
 )  # fmt: skip
 _MODULES = {
     ".tasks": (

@@ -20,8 +20,9 @@ class DecodeStep:
 
     With a `width`, `run(tokens)` feeds so many of each row and commits none.
 
-    The plan holds the addresses of the state's memory, so it is recorded anew when that has been
-    taken anew. The logits are the same tensor until then.
+    The plan holds the addresses of the state's memory and the calls of the model's modules, so it
+    is recorded anew when memory has been taken anew or modules compute something else (the model's
+    `revision`). The logits are the same tensor until then.
     """
 
     def __init__(self, model: Generative, state: State, width: int = 1) -> None:
@@ -31,7 +32,7 @@ class DecodeStep:
         self._ids = zeros(state.batch, width, dtype=i64)
         self._eager = checks.wanted()  # a replay calls no module, so nothing looks at its output
         self._plan: Plan | None = None
-        self._version = -1
+        self._version = (-1, -1)
         self._logits: Tensor | None = None
 
     def __call__(self, tokens: Sequence[int]) -> Tensor:
@@ -50,10 +51,11 @@ class DecodeStep:
             self._ids.fill_(tokens[0])
         else:
             self._ids.copy_(tensor(list(tokens), dtype=i64).view(-1, width))
+        version = (state.version, getattr(self._model, "revision", 0))
         if self._eager:
             self._logits = self._run(self._ids, start)
-        elif self._plan is None or self._version != state.version:
-            self._version = state.version
+        elif self._plan is None or self._version != version:
+            self._version = version
             self._plan = capture(
                 self._run, self._ids, start,
                 weights=module_behind(self._model), states=state.memory(),

@@ -49,6 +49,7 @@ class Model(Module):
     tokenizer_source: Callable[[], Tokenizer] | None = None
     rows_alone: bool = False  # whether tasks give it one text a batch, as nothing pads
     end_ids: frozenset[int] = frozenset()  # that end a generation where there is no tokenizer
+    revision: int = 0  # how often what modules compute was changed; plans follow
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call `forward`.
@@ -120,6 +121,8 @@ class Model(Module):
         seen: set[int] = set()
         tensors: dict[str, Tensor] = {}
         for name, value in self.state_dict(keep_vars=True).items():
+            if name.startswith("adapters."):  # which are saved by themselves
+                continue
             if id(value) not in seen:  # a tied tensor once, as transformers writes it
                 seen.add(id(value))
                 tensors[name] = value.detach()

@@ -36,7 +36,8 @@ class State:
     is taken when the first positions arrive and grows up to `context`. `lengths` are the positions
     that each row holds, `tokens` the ids whose keys they are, where the decoding loop knows them.
     `spans` are places in memory by window (0: all positions); `version` counts how often memory was
-    taken, for plans that hold addresses. `dtype` is that of keys and values: f32, f16, bf16 or
+    taken, for plans that hold addresses; `key` is what keys follow from beside `tokens`, for who
+    uses a state for several prompts. `dtype` is that of keys and values: f32, f16, bf16 or
     q8_0 (for sizes of a head that are multiples of 32); the other tensors are of the model's.
 
     Raises:
@@ -60,6 +61,7 @@ class State:
         self.tokens: list[list[int]] = [[] for _ in range(batch)]
         self.starts = zeros(batch, dtype=i64)
         self.version = 0
+        self.key: object = None
         self._wanted = min(capacity, context)
         self.spans: dict[int, Span] = {}
         self._attach()

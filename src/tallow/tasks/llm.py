@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
-from tallow.autograd.mode import inference_mode
-from tallow.dtype import DType, i64
-from tallow.errors import ArgumentError, ContextError, ModelError, expect
-from tallow.factories import tensor
+from tallow.adapters import adapted
+from tallow.dtype import DType
+from tallow.errors import ArgumentError, ModelError, expect
 from tallow.generate import (
     Cancel,
     Event,
@@ -21,7 +19,6 @@ from tallow.generate import (
     SamplingParams,
     generate,
     generate_rows,
-    refuse_non_finite,
     token_ids,
 )
 from tallow.generate.speculation import NUM_SPECULATIVE_TOKENS, Speculation
@@ -30,10 +27,10 @@ from tallow.models.loading import Activations, Weights, tokenizer_next, tokenize
 from tallow.models.states import State, cache_dtype_for
 from tallow.tasks.accepting import accepted
 from tallow.tasks.drafts import Drafts
-from tallow.tasks.perplexity import negative_log_likelihood
+from tallow.tasks.llm_adapters import AdapterRef, WithAdapters
+from tallow.tasks.llm_scores import Scoring
 from tallow.tasks.prefix_cache import PrefixCache, PrefixCacheInfo, room_for
 from tallow.tasks.stream import Stream
-from tallow.tensor import Tensor
 from tallow.text.chat_messages import plain_messages
 
 if TYPE_CHECKING:
@@ -42,12 +39,13 @@ if TYPE_CHECKING:
 Message = Mapping[str, Any]
 
 
-class LLM:
+class LLM(WithAdapters, Scoring):
     """A language model, its tokenizer and the cache of the last conversation.
 
     `ref` and the options are those of `tallow.models.load`; `tokenizer` refers to a tokenizer.json,
     or its folder, that stands elsewhere; prompts have at most `context` tokens. `cache_dtype` keeps
     keys and values: f32, f16, bf16, q8_0 (None: f16; f32 if `activations` or matrices are).
+    `adapters` are LoRA adapters to load and use: references, or pairs of one and its weight.
 
     A call computes what its prompt does not share with the beginning of the one before. With
     `prefix_cache=` bytes, those of earlier prompts and answers are kept, too, up to that size.
@@ -63,6 +61,7 @@ class LLM:
     """
 
     _model: CausalLM | None
+    cache_dtype: DType
 
     def __init__(
         self,
@@ -78,6 +77,7 @@ class LLM:
         allow_extra: bool = False,
         cache_dtype: DType | str | None = None,
         prefix_cache: int = 0,
+        adapters: Sequence[AdapterRef] = (),
         speculation: LLM | Speculation | None = None,
         num_speculative_tokens: int = NUM_SPECULATIVE_TOKENS,
     ) -> None:
@@ -104,6 +104,8 @@ class LLM:
         self._model, self.cache_dtype = model, model.make_state(dtype=cached).dtype
         self._cache = PrefixCache(prefix_cache)
         self._template: ChatTemplate | None = None
+        if adapters:
+            self._load_adapters(adapters)
 
     @property
     def model(self) -> CausalLM:
@@ -186,7 +188,7 @@ class LLM:
         count = f"{len(prompts)} of them"
         expect(len(each) == len(prompts), "params", count, len(each), ArgumentError)
         return generate_rows(
-            self.model,
+            adapted(self.model),
             [self._ids(prompt, parse_special) for prompt in prompts],
             [SamplingParams.of(chosen, options) for chosen in each],
             rows=rows,
@@ -300,10 +302,12 @@ class LLM:
         chosen = SamplingParams.of(params, options)
         ids = token_ids(self._ids(prompt, parse_special), "prompt")
         make = partial(self.model.make_state, 1, room_for(ids, chosen), self.cache_dtype)
-        cache, guesses = self._cache.borrow(ids, make), self._drafts.borrow()
+        model = adapted(self.model)  # an answer keeps the adapters that it began with
+        cache = self._cache.borrow(ids, make, getattr(model, "key", None))
+        guesses = self._drafts.borrow()
         try:
             events = generate(
-                self.model,
+                model,
                 ids,
                 chosen,
                 state=cache,
@@ -335,45 +339,6 @@ class LLM:
     def prefix_cache_info(self) -> PrefixCacheInfo:
         """How many prompts began as one before, and what of them is kept."""
         return self._cache.info()
-
-    @inference_mode()
-    def logits(self, ids: Sequence[int]) -> Tensor:
-        """Logits after each of `ids`, as generation computes them: `(length, vocab_size)`, float32.
-
-        Raises:
-            ContextError: more ids than the context.
-            NonFiniteError: the model computes NaN or infinity.
-        """
-        given = token_ids(ids, "logits")
-        expect(len(given) > 0, LLM.logits, "at least one id", "none", ArgumentError)
-        state = self.model.make_state(1, len(given), self.cache_dtype)
-        found: Tensor = self.model(tensor([given], dtype=i64), state=state).logits[0]
-        refuse_non_finite(found)
-        return found
-
-    def perplexity(self, text: str, *, window: int | None = None) -> float:
-        """`exp` of the mean negative log-likelihood of each token of `text` but the first.
-
-        The text is cut into windows of `window` tokens (None: 512, or the context where that is
-        less) that do not overlap; the first token of each is given and not scored.
-
-        Raises:
-            ArgumentError: fewer than two tokens.
-            ContextError: the window exceeds the context.
-            NonFiniteError: the model computes NaN or infinity.
-        """
-        context = self.model.context
-        window = min(512, context) if window is None else window
-        expect(type(window) is int, LLM.perplexity, "a window of tokens", window, ArgumentError)
-        expect(window >= 2, LLM.perplexity, "a window of at least 2", window, ArgumentError)
-        if window > context:
-            raise ContextError(f"perplexity: expected a window up to {context}, got {window}")
-        ids = self.tokenizer.encode(text)
-        expect(len(ids) >= 2, LLM.perplexity, "at least two tokens", len(ids), ArgumentError)
-        total, scored = negative_log_likelihood(
-            self.model, ids, window=window, cache_dtype=self.cache_dtype
-        )
-        return math.exp(total / scored)
 
     def close(self) -> None:
         """Let go of weights, tokenizer and cache."""

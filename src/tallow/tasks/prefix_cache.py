@@ -52,11 +52,23 @@ class PrefixCache:
         self._closed = False
         self._hits = self._misses = self._cached_tokens = self._evictions = 0
 
-    def borrow(self, prompt: Sequence[int], make_state: Callable[[], State]) -> State:
-        """A state that holds a beginning of the prompt, and may hold more; `give_back` it."""
+    def borrow(
+        self, prompt: Sequence[int], make_state: Callable[[], State], key: object = None
+    ) -> State:
+        """A state that holds a beginning of the prompt, and may hold more; `give_back` it.
+
+        Only what was computed under the same `key` counts: one that says of adapters, for example.
+        """
+        found = self._borrow(prompt, make_state, key)
+        if found.key != key:
+            found.trim(0)
+            found.key = key
+        return found
+
+    def _borrow(self, prompt: Sequence[int], make_state: Callable[[], State], key: object) -> State:
         with self._lock:
             idle = list(self._idle)
-            shared = [_shared(state, prompt) for state in idle]
+            shared = [_shared(state, prompt) * (state.key == key) for state in idle]
             most = max(shared, default=0)
             if not most:
                 found = idle[-1] if idle and not self._limit else None

@@ -142,6 +142,8 @@ GGUF = GGUFLayout(
 class Conv1D(Module):
     """A linear layer whose weight is `(in, out)`, as files have it."""
 
+    fan_in_fan_out = True  # PEFT's word for it
+
     def __init__(self, out: int, size: int) -> None:
         self.weight = param(size, out, init=normal(0.02), kinds="f")
         self.bias = param(out, init=zeros)

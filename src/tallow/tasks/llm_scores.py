@@ -1,0 +1,62 @@
+"""What an LLM says of given texts: logits after each token, and perplexity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from tallow.autograd.mode import inference_mode
+from tallow.dtype import DType, i64
+from tallow.errors import ArgumentError, ContextError, expect
+from tallow.factories import tensor
+from tallow.generate import refuse_non_finite, token_ids
+from tallow.tasks.perplexity import negative_log_likelihood
+from tallow.tensor import Tensor
+
+
+class Scoring:
+    """The part of `LLM` that scores; the other part has the model."""
+
+    model: Any
+    tokenizer: Any
+    cache_dtype: DType
+
+    @inference_mode()
+    def logits(self, ids: Sequence[int]) -> Tensor:
+        """Logits after each of `ids`, as generation computes them: `(length, vocab_size)`, float32.
+
+        Raises:
+            ContextError: more ids than the context.
+            NonFiniteError: the model computes NaN or infinity.
+        """
+        given = token_ids(ids, "logits")
+        expect(len(given) > 0, Scoring.logits, "at least one id", "none", ArgumentError)
+        state = self.model.make_state(1, len(given), self.cache_dtype)
+        found: Tensor = self.model(tensor([given], dtype=i64), state=state).logits[0]
+        refuse_non_finite(found)
+        return found
+
+    def perplexity(self, text: str, *, window: int | None = None) -> float:
+        """`exp` of the mean negative log-likelihood of each token of `text` but the first.
+
+        The text is cut into windows of `window` tokens (None: 512, or the context where that is
+        less) that do not overlap; the first token of each is given and not scored.
+
+        Raises:
+            ArgumentError: fewer than two tokens.
+            ContextError: the window exceeds the context.
+            NonFiniteError: the model computes NaN or infinity.
+        """
+        context = self.model.context
+        window = min(512, context) if window is None else window
+        expect(type(window) is int, Scoring.perplexity, "a window of tokens", window, ArgumentError)
+        expect(window >= 2, Scoring.perplexity, "a window of at least 2", window, ArgumentError)
+        if window > context:
+            raise ContextError(f"perplexity: expected a window up to {context}, got {window}")
+        ids = self.tokenizer.encode(text)
+        expect(len(ids) >= 2, Scoring.perplexity, "at least two tokens", len(ids), ArgumentError)
+        total, scored = negative_log_likelihood(
+            self.model, ids, window=window, cache_dtype=self.cache_dtype
+        )
+        return math.exp(total / scored)
