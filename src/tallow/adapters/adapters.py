@@ -106,7 +106,7 @@ class Adapters(Module):
         """
         from tallow.hub import resolve
 
-        path = resolve(ref)
+        path, model = resolve(ref), self.model
         name = self._unused(path.stem.replace(".", "-")) if name is None else name
         self._check_name(name)
         order: Order = "hf"
@@ -115,8 +115,7 @@ class Adapters(Module):
         elif path.is_dir():
             raise ModelError(f"{path}: expected adapter_config.json in the folder, found none")
         else:
-            contents, order = read_gguf_adapter(path)
-        model = self.model
+            contents, order = read_gguf_adapter(path, model)
         contents = reordered(contents, model, order, order_of(model))
         self._hold(name, contents.config, parts_of(contents, model, trainable=trainable))
         return name

@@ -7,6 +7,7 @@ the table of words lies the other way, `(words, r)`. The scale is alpha over the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,19 @@ from tallow.adapters.contents import Contents
 from tallow.adapters.row_order import Order
 from tallow.errors import ModelError
 from tallow.models.fields import Fields
-from tallow.models.table import FAMILIES, GGUF_ARCHITECTURES
+from tallow.models.table import GGUF_ARCHITECTURES
 from tallow.tensor import Tensor
 from tallow.weights import WeightSource, open_weights
+from tallow.weights.patterns import pattern
 
 _ENDS = {".lora_a": "A", ".lora_b": "B"}
 _TABLE = "token_embd.weight"
 
 
-def read_gguf_adapter(path: Path) -> tuple[Contents, Order]:
+def read_gguf_adapter(path: Path, model: Any) -> tuple[Contents, Order]:
     """The tensors by the paths of Hugging Face's modules, and the order of their rows.
+
+    `model` is the one that they are for.
 
     Raises:
         FormatError: the file is damaged.
@@ -32,6 +36,7 @@ def read_gguf_adapter(path: Path) -> tuple[Contents, Order]:
     """
     source = open_weights(path)
     layout = _layout(source, path)
+    names = _names(layout, model.config)
     low: dict[str, dict[str, Tensor]] = {}
     ranks: dict[str, int] = {}
     for name in source.names():
@@ -42,7 +47,10 @@ def read_gguf_adapter(path: Path) -> tuple[Contents, Order]:
         value = source.take(name)
         if kind == "A" and stem == _TABLE:
             value = value.transpose(0, 1)
-        place = layout.names(stem).removesuffix(".weight")
+        place = names(stem)
+        if place is None:
+            wanted = "a matrix that files hold as the model does"
+            raise ModelError(f"{path}: {name}: expected {wanted}, found one that is rearranged")
         low.setdefault(place, {})[kind] = value
         if kind == "A":
             ranks[place] = value.shape[0] if value.ndim == 2 else 0
@@ -56,6 +64,24 @@ def read_gguf_adapter(path: Path) -> tuple[Contents, Order]:
     return Contents(str(path), _with_ranks(config, ranks), low), (
         "gguf" if layout.interleaved else "hf"
     )
+
+
+def _names(layout: Any, config: Any) -> Callable[[str], str | None]:
+    """A function from a stem of a file to the path of a module; None where a rule rearranges it."""
+    rules = () if layout.rules is None else layout.rules(config)
+
+    def name(stem: str) -> str | None:
+        for rule in rules:
+            for stored in rule.stored:
+                match = pattern(stored).match(stem)
+                if match is not None:
+                    if rule.way != "same":
+                        return None
+                    stem = pattern(rule.visible[0]).fill(match[0])
+        found: str = layout.names(stem)
+        return found.removesuffix(".weight")
+
+    return name
 
 
 def _with_ranks(config: LoraConfig, ranks: dict[str, int]) -> LoraConfig:
@@ -76,8 +102,8 @@ def _layout(source: WeightSource, path: Path) -> Any:
     if metadata.get("adapter.alora.invocation_tokens"):
         raise ModelError(f"{path}: adapter.alora.invocation_tokens: expected none, found some")
     architecture = metadata.get("general.architecture")
-    family = GGUF_ARCHITECTURES.get(architecture) if isinstance(architecture, str) else None
-    layout = None if family is None else FAMILIES[family].gguf
+    found = GGUF_ARCHITECTURES.get(architecture) if isinstance(architecture, str) else None
+    layout = None if found is None else found.family(metadata).gguf
     if layout is None:
         wanted = f"one of {', '.join(sorted(GGUF_ARCHITECTURES))}"
         raise ModelError(f"{path}: general.architecture: expected {wanted}, found {architecture!r}")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from tallow.adapters.contents import Contents
-from tallow.conversion.names import ARCHITECTURES, halves, heads_of, neighbours
+from tallow.conversion.names import halves, heads_of, neighbours
 from tallow.tensor import Tensor
 
 Order = Literal["hf", "gguf"]
@@ -22,7 +22,7 @@ def order_of(model: Any) -> Order:
     from tallow.models.table import FAMILIES
 
     kind = type(model).__module__.rpartition(".")[2]
-    row = FAMILIES.get(ARCHITECTURES.get(kind, kind))
+    row = FAMILIES.get(kind)
     layout = None if row is None else row.gguf
     reordered = layout is not None and layout.interleaved
     of_gguf = not model.config_values and getattr(model.config, "rope_interleaved", False)
