@@ -118,9 +118,32 @@ def _low_rank(
         missing = "A" if "B" in tensors else "B"
         problems.append(f"{path}: lora_{missing}: expected a tensor, found nothing")
         return None
-    out, size = shape
-    a, b = tensors["A"], tensors["B"]
     rank = config.rank(path)
+    bad = _misfits(path, tensors, module, shape, config)
+    problems += bad
+    if bad:
+        return None
+    a = tensors["A"]
+    return LowRank(
+        _own(a.transpose(0, 1) if is_table(module) else a),
+        _own(tensors["B"]),
+        config.scale(path, rank),
+        bias=_own(tensors.get("bias")),
+        magnitude=_own(tensors.get("magnitude")),
+        dropout=config.lora_dropout,
+        trainable=trainable,
+    )
+
+
+def _misfits(
+    path: str,
+    tensors: Mapping[str, Tensor],
+    module: Module,
+    shape: tuple[int, int],
+    config: LoraConfig,
+) -> list[str]:
+    """What is wrong with the tensors of a product."""
+    (out, size), rank = shape, config.rank(path)
     wanted = {"A": (rank, size), "B": (out, rank), "bias": (out,), "magnitude": (out,)}
     bad = [
         f"{path}: lora_{name}: expected shape {wanted[name]}, found {tuple(value.shape)}"
@@ -131,18 +154,7 @@ def _low_rank(
         bad.append(f"{path}: expected no magnitude for a table of vectors, found one")
     if config.use_dora != ("magnitude" in tensors):
         bad.append(f"{path}: use_dora: expected {not config.use_dora}, as the tensors say")
-    problems += bad
-    if bad:
-        return None
-    return LowRank(
-        _own(a.transpose(0, 1) if is_table(module) else a),
-        _own(b),
-        config.scale(path, rank),
-        bias=_own(tensors.get("bias")),
-        magnitude=_own(tensors.get("magnitude")),
-        dropout=config.lora_dropout,
-        trainable=trainable,
-    )
+    return bad
 
 
 def _own(value: Any) -> Any:

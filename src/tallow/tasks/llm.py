@@ -83,15 +83,9 @@ class LLM(WithAdapters, Scoring):
     ) -> None:
         with tokenizer_next(tokenizer is None):
             model: CausalLM = load(
-                ref,
-                config=config,
-                device=device,
-                dtype=dtype,
-                activations=activations,
-                weights=weights,
-                context=context,
-                allow_extra=allow_extra,
-            )
+                ref, config=config, device=device, dtype=dtype, activations=activations,
+                weights=weights, context=context, allow_extra=allow_extra,
+            )  # fmt: skip
         continues = hasattr(model, "make_state") and hasattr(model, "head")
         if not continues or "input_ids" not in accepted(type(model).forward):
             wanted, found = "a model that continues texts", type(model).__name__
