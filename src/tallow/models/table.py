@@ -41,7 +41,7 @@ TASKS: dict[str, tuple[str, ...]] = {
     "automatic-speech-recognition": ("ForConditionalGeneration", "ForCTC"),
     "audio-classification": ("ForAudioClassification", "ForSequenceClassification"),
     "audio-frame-classification": ("ForAudioFrameClassification",),
-    "audio-xvector": ("ForXVector",),
+    "audio-xvector": ("ForXVector", "Ge2eModel"),
     "backbone": ("Backbone",),
 }
 

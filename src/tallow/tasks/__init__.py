@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tallow.tasks.line_reader import LineReader
     from tallow.tasks.llm import LLM
     from tallow.tasks.reranker import Reranker
+    from tallow.tasks.speaker_embedder import SpeakerEmbedder
     from tallow.tasks.speech_synthesizer import SpeechSynthesizer
     from tallow.tasks.stream import Stream
     from tallow.tasks.text_classifier import TextClassifier
@@ -39,6 +40,7 @@ __all__ = [
     "ZeroShotImageClassifier",
     "LineReader",
     "VoiceActivity",
+    "SpeakerEmbedder",
     "SpeechSynthesizer",
     "BatchError",
     "Outcome",
@@ -58,6 +60,7 @@ _HOMES = {
     "ZeroShotImageClassifier": "image_tasks",
     "LineReader": "line_reader",
     "VoiceActivity": "voice_activity",
+    "SpeakerEmbedder": "speaker_embedder",
     "SpeechSynthesizer": "speech_synthesizer",
     "BatchError": "batches",
     "Outcome": "batches",
