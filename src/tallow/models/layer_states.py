@@ -103,10 +103,28 @@ class SelfAndCross(NamedTuple):
 
 
 class Recurrent(LayerState):
-    """Any tensors that a layer carries from step to step, such as `hidden`; none at first.
+    """Any tensors that a layer carries from step to step, such as `hidden`.
 
-    They cannot be trimmed but to nothing.
+    They cannot be trimmed but to nothing. Those of given `sizes`, by row, are zeros at first; ops
+    advance them in place, by `counts` `(batch,)` positions of each row, so that padding never
+    enters them. Others are there once they were put.
     """
+
+    def __init__(self, **sizes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.counts: Tensor | None = None
+
+    def take(self, batch: int) -> bool:
+        """Take memory for what is not there yet; whether there was such."""
+        missing = {name: size for name, size in self.sizes.items() if name not in self.tensors}
+        for name, size in missing.items():
+            self.tensors[name] = zeros(batch, *size)
+        return bool(missing)
+
+    def held(self, name: str) -> Tensor:
+        """The tensor of a given size."""
+        return self.tensors[name]
 
     def get(self, name: str) -> Tensor | None:
         """The tensor of that name, None before the first step."""

@@ -51,6 +51,7 @@ electra: ElectraModel ElectraForPreTraining ElectraForMaskedLM ElectraForSequenc
 encoder-decoder: EncoderDecoderModel
 eurobert: EuroBertModel EuroBertForMaskedLM EuroBertForSequenceClassification
     EuroBertForTokenClassification
+falcon_mamba: FalconMambaForCausalLM FalconMambaModel
 ge2e: Ge2eModel
 gemma: GemmaModel GemmaForCausalLM=Gemma GemmaForSequenceClassification
     GemmaForTokenClassification
@@ -68,6 +69,8 @@ layoutlmv3: LayoutLMv3Model LayoutLMv3ForTokenClassification
 llama: LlamaForCausalLM=Llama LlamaModel LlamaForSequenceClassification
     LlamaForTokenClassification LlamaForQuestionAnswering
 m2m_100: M2M100Model M2M100ForConditionalGeneration
+mamba: MambaForCausalLM MambaModel
+mamba2: Mamba2ForCausalLM Mamba2Model
 marian: MarianModel MarianMTModel MarianForCausalLM
 mbart: MBartModel MBartForConditionalGeneration MBartForSequenceClassification MBartForCausalLM
 mistral: MistralForCausalLM=Mistral MistralModel MistralForSequenceClassification
@@ -119,12 +122,12 @@ table-transformer: TableTransformerModel TableTransformerForObjectDetection
 timm_backbone: TimmBackbone
 timm_wrapper: TimmWrapperForImageClassification TimmWrapperModel
 trocr: TrOCRForCausalLM
+umt5: UMT5Model UMT5ForConditionalGeneration UMT5EncoderModel UMT5ForSequenceClassification
+    UMT5ForTokenClassification UMT5ForQuestionAnswering
 unispeech: UniSpeechModel UniSpeechForCTC UniSpeechForSequenceClassification
 unispeech-sat = unispeech: UniSpeechSatModel UniSpeechSatForCTC
     UniSpeechSatForSequenceClassification UniSpeechSatForAudioFrameClassification
     UniSpeechSatForXVector
-umt5: UMT5Model UMT5ForConditionalGeneration UMT5EncoderModel UMT5ForSequenceClassification
-    UMT5ForTokenClassification UMT5ForQuestionAnswering
 upernet: UperNetForSemanticSegmentation
 vision-encoder-decoder: VisionEncoderDecoderModel
 vit: ViTModel ViTForImageClassification

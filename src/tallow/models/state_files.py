@@ -11,7 +11,15 @@ from typing import Any
 from tallow.dtype import by_name, u8
 from tallow.errors import FormatError, ModelError, expect
 from tallow.lazy_dataclasses import dataclass
-from tallow.models.states import CACHE_DTYPES, Cross, KeyValue, LayerState, SelfAndCross, State
+from tallow.models.states import (
+    CACHE_DTYPES,
+    Cross,
+    KeyValue,
+    LayerState,
+    Recurrent,
+    SelfAndCross,
+    State,
+)
 from tallow.tensor import Tensor
 
 FORMAT = "tallow.state.1"
@@ -104,6 +112,10 @@ def _fits(
     batch = len(known.lengths)
     if not isinstance(part, KeyValue):
         good = all(tuple(info.shape[:1]) == (batch,) for info in infos.values())
+        if isinstance(part, Recurrent) and part.sizes:
+            of_rows = {name: ((batch, *size), "f32") for name, size in part.sizes.items()}
+            held = {name: (tuple(info.shape), info.dtype) for name, info in infos.items()}
+            return held == of_rows or (not held and not any(known.lengths))
         return good and (not isinstance(part, Cross) or not infos or _is_context(infos, beside))
     bases = known.bases.get(part.window, [0] * batch)
     used = max(a - b for a, b in zip(known.lengths, bases, strict=True))

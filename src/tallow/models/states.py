@@ -36,8 +36,13 @@ class State:
     is taken when the first positions arrive and grows up to `context`. `lengths` are the positions
     that each row holds, `tokens` the ids whose keys they are, where the decoding loop knows them.
     `spans` are places in memory by window (0: all positions); `version` counts how often memory was
+<<<<<<< HEAD
     taken, for plans that hold addresses; `key` is what keys follow from beside `tokens`, for who
     uses a state for several prompts. `dtype` is that of keys and values: f32, f16, bf16 or
+=======
+    taken, for plans that hold addresses; `counts` are the positions of each row of the pass that is
+    under way, for recurrent layers. `dtype` is that of keys and values: f32, f16, bf16 or
+>>>>>>> 548b38ff (Add Mamba 1 and 2 and Falcon Mamba, with states by counts of rows)
     q8_0 (for sizes of a head that are multiples of 32); the other tensors are of the model's.
 
     Raises:
@@ -60,6 +65,8 @@ class State:
         self.lengths = [0] * batch
         self.tokens: list[list[int]] = [[] for _ in range(batch)]
         self.starts = zeros(batch, dtype=i64)
+        self.counts = zeros(batch, dtype=i64)
+        self._open = False  # whether a pass has begun and not ended
         self.version = 0
         self.key: object = None
         self._wanted = min(capacity, context)
@@ -72,12 +79,18 @@ class State:
                 span = self.spans.setdefault(part.window, Span(part.window, self.batch))
                 part.span = span
                 span.layers.append(part)
+            elif isinstance(part, Recurrent):
+                part.counts = self.counts
         if 0 in self.spans:
             self.spans[0].starts = self.starts
 
     def parts(self) -> Iterator[LayerState]:
         """The layers' states one by one."""
         return (part for _, part in self.named_parts())
+
+    def recurrent(self) -> list[Recurrent]:
+        """Those of recurrent layers, which cannot be trimmed."""
+        return [part for part in self.parts() if isinstance(part, Recurrent)]
 
     @property
     def batch(self) -> int:
@@ -108,14 +121,15 @@ class State:
 
         Raises:
             ContextError: that would be more positions than the model was made for.
+            ModelError: recurrent layers cannot take that, or are left in the middle of a pass that
+                was broken off (`trim` and `reset` let the state begin anew).
         """
         lengths = self.lengths
         counts = self._by_row(State.reserve, count)
         needed = max(map(int.__add__, lengths, counts))
         if needed > self.context:
             raise ContextError(f"state: expected at most {self.context} positions, got {needed}")
-        if len(set(counts)) > 1 and any(isinstance(part, Recurrent) for part in self.parts()):
-            raise ModelError("state: expected rows of one length for recurrent layers, got several")
+        self._begin(counts)
         width = max(width, *counts) if len(counts) > 1 else max(width, counts[0])
         for span in self.spans.values():
             if span.needs(lengths, width):
@@ -125,6 +139,21 @@ class State:
                 _set(span.starts, [a - b for a, b in zip(lengths, span.bases, strict=True)])
         _set(self.starts, lengths)
         return self.starts
+
+    def _begin(self, counts: list[int]) -> None:
+        """Make recurrent layers ready for a pass of so many positions by row."""
+        recurrent = self.recurrent()
+        if not recurrent:
+            return
+        if self._open:
+            wanted = "a state between two passes"
+            raise ModelError(f"state: expected {wanted}, got one whose last pass was broken off")
+        if len(set(counts)) > 1 and not all(part.sizes for part in recurrent):
+            raise ModelError("state: expected rows of one length for recurrent layers, got several")
+        taken = [part.take(self.batch) for part in recurrent]
+        self.version += any(taken)
+        _set(self.counts, counts)
+        self._open = True
 
     def positions(self, count: int) -> Tensor:
         """Positions of `count` new tokens, `(batch, count)`; at most the last of the context."""
@@ -137,6 +166,7 @@ class State:
     def commit(self, count: int | Sequence[int]) -> None:
         """Take note that every layer has written `count` positions, in all rows or by row."""
         counts = self._by_row(State.commit, count)
+        self._open = False
         self.lengths = [a + b for a, b in zip(self.lengths, counts, strict=True)]
         for span in self.spans.values():
             if span.window and span.shrink(self.lengths, self.dtype):
@@ -150,10 +180,11 @@ class State:
         a recurrent layer). What was made of a context stays.
         """
         lengths = self._by_row(State.trim, length)
+        recurrent = self.recurrent()
+        broken, self._open = self._open and bool(recurrent), False
         for row, (held, wanted) in enumerate(zip(self.lengths, lengths, strict=True)):
-            if wanted >= held:
+            if wanted >= held and not broken:
                 continue
-            recurrent = [part for part in self.parts() if isinstance(part, Recurrent)]
             good = all(span.holds(row, wanted) for span in self.spans.values())
             if not good or recurrent:
                 wanted = 0
@@ -169,6 +200,7 @@ class State:
     def memory(self) -> list[Tensor]:
         """What a step reads and writes beside `starts`; `version` changes when it does."""
         places = [span.starts for span in self.spans.values() if span.window]
+        places += [self.counts] if self.recurrent() else []
         return places + [held for part in self.parts() for held in _of(part)]
 
     def reset(self) -> None:
@@ -231,6 +263,9 @@ class State:
         """Tensors of the new batch for where rows begin."""
         self.version += 1
         self.starts = tensor(self.lengths, dtype=i64)
+        self.counts = zeros(self.batch, dtype=i64)
+        for part in self.recurrent():
+            part.counts = self.counts
         for span in self.spans.values():
             span.starts = zeros(self.batch, dtype=i64) if span.window else self.starts
 
@@ -250,6 +285,7 @@ class State:
             parts = [_copied(part) for part in ((layer,) if single else layer)]
             copied.layers.append(parts[0] if single else type(layer)(*parts))
         copied.starts = tensor(self.lengths, dtype=i64)
+        copied.counts = zeros(self.batch, dtype=i64)
         copied._attach()
         for window, span in copied.spans.items():
             span.capacity, span.bases = self.spans[window].capacity, [*self.spans[window].bases]
@@ -258,12 +294,13 @@ class State:
     def _beginning(self, length: int) -> Self:
         rows = range(self.batch)
         good = all(span.holds(row, length) for span in self.spans.values() for row in rows)
-        good = good and not any(isinstance(part, Recurrent) for part in self.parts())
+        good = good and not self.recurrent()
         copied = copy(self)
         copied.layers, copied.spans = [_bare(layer) for layer in self.layers], {}
         copied.lengths = [min(length, held) * good for held in self.lengths]
         copied.tokens = [ids[:length] if good else [] for ids in self.tokens]
         copied.starts = tensor(copied.lengths, dtype=i64)
+        copied.counts, copied._open = zeros(self.batch, dtype=i64), False
         copied._attach()
         for part, old in zip(copied.parts(), self.parts(), strict=True):
             if not isinstance(old, KeyValue | Recurrent):  # a context, which stays as it is

@@ -1,0 +1,130 @@
+"""Decoders some of whose layers carry a state of fixed size along the sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+from tallow.dtype import DType, f32
+from tallow.models.base import Model
+from tallow.models.blocks.embedding import Embedding
+from tallow.models.blocks.positions import last_positions
+from tallow.models.causal_lm import CausalLM
+from tallow.models.decoder_model import DecoderModel
+from tallow.models.states import State
+from tallow.nn import Linear, Module, ModuleList, tie
+from tallow.tensor import Tensor
+
+
+class Sizes(Protocol):
+    """What such a model asks of its config."""
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of token ids."""
+
+    @property
+    def hidden_size(self) -> int:
+        """The width."""
+
+    @property
+    def tie_word_embeddings(self) -> bool:
+        """Whether the head scores by the words themselves."""
+
+
+class RecurrentModel(DecoderModel):
+    """Token ids to hidden states, through layers without positions of their own.
+
+    `names` are the attributes of the words and of the last norm; `keeps_results` says that the
+    hidden states that are returned are what layers give, and not what goes into them. A layer is
+    called with `mask` and `state`, and has `make_state()`. `padding` is the id whose word learns
+    nothing.
+    """
+
+    names: ClassVar[tuple[str, str]] = ("embed_tokens", "norm")
+    keeps_results: ClassVar[bool] = False
+    config: Any
+
+    def __init__(
+        self, cfg: Sizes, layers: Sequence[Module], norm: Module, *, padding: int | None = None
+    ) -> None:
+        self.config = cfg
+        words, last = self.names
+        setattr(self, words, Embedding(cfg.vocab_size, cfg.hidden_size, padding))
+        self.layers = ModuleList(layers)
+        setattr(self, last, norm)
+
+    @property
+    def words(self) -> Module:
+        """The embeddings of token ids."""
+        found: Module = getattr(self, self.names[0])
+        return found
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """What goes into the first layer, `(batch, length, size)`."""
+        found: Tensor = self.words(ids)
+        return found
+
+    def forward_static(
+        self,
+        ids: Tensor | None,
+        *,
+        embeds: Tensor | None = None,
+        positions: Tensor | None = None,
+        mask: Tensor | None = None,
+        states: Sequence[Any] | None = None,
+        seen: list[Tensor] | None = None,
+        last: int = 0,
+    ) -> Tensor:
+        """`(batch, length)` of token ids, or their `embeds`, → `(batch, length, size)`.
+
+        As of `Decoder`; positions say nothing to these layers.
+        """
+        if embeds is None:
+            assert ids is not None
+            x = self.embed(ids)
+        else:
+            x = embeds if embeds.dtype is f32 else embeds.to(f32)
+        mask = None if mask is None else last_positions(mask, x.shape[1])
+        for layer, state in zip(self.layers, states or [None] * len(self.layers), strict=True):
+            if seen is not None and not self.keeps_results:
+                seen.append(x)
+            x = layer(x, mask=mask, state=state)
+            if seen is not None and self.keeps_results:
+                seen.append(x)
+        x = getattr(self, self.names[1])(last_positions(x, last))
+        if seen is not None:
+            seen.append(x)
+        return x
+
+    def make_state(self, batch: int = 1, capacity: int = 256, dtype: DType | str = f32) -> State:
+        """A state for `batch` rows that holds nothing yet: what each layer makes.
+
+        `capacity` is for how many positions memory is taken first, `dtype` that of keys and values:
+        f32, f16, bf16 or q8_0. Other tensors are of f32.
+        """
+        made = [layer.make_state() for layer in self.layers]
+        context = self.config.context
+        return State(made, batch, context=context, capacity=capacity, dtype=dtype)
+
+
+class RecurrentLM(CausalLM):
+    """Such a decoder with a head that predicts the next token; families are its sub-classes."""
+
+    config: Any
+
+    def __init__(self, cfg: Sizes, model: RecurrentModel) -> None:
+        self.config = cfg
+        setattr(self, self.base_model_prefix, model)
+        self.lm_head = Linear(cfg.hidden_size, cfg.vocab_size, bias=False)
+        if cfg.tie_word_embeddings:
+            tie(self.lm_head, "weight", model.words, "weight")
+
+
+def under(name: str) -> Any:
+    """The property `model` of a class whose checkpoints call the decoder otherwise."""
+
+    def model(self: Model) -> Any:
+        return getattr(self, name)
+
+    return property(model)

@@ -1,0 +1,60 @@
+"""Goldens of models whose layers carry a state of fixed size along the sequence."""
+
+from __future__ import annotations
+
+from specs import Spec, texts
+
+ENDS = {"eos_token_id": [2, 9, 33], "pad_token_id": 0}
+SEARCHES = {
+    "greedy": {**ENDS, "max_new_tokens": 20, "do_sample": False},
+    "beams": {**ENDS, "max_new_tokens": 12, "num_beams": 3, "num_return_sequences": 2,
+              "do_sample": False},
+}  # fmt: skip
+HIDDEN = {"output_hidden_states": True}
+MAMBA = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "state_size": 8,
+    "num_hidden_layers": 2,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+MAMBA2 = {**MAMBA, "num_heads": 4, "head_dim": 16, "n_groups": 2, "chunk_size": 4}
+# Decays of exp(-dt exp(A_log)) that neither stay nor vanish.
+STATES = {"*A_log": 0.5, "*dt_bias": 0.5, "*conv1d.weight": 0.6, "*.D": 0.5}
+
+
+def recurrent(name: str, prefix: str, values, *, stds=STATES, searches=SEARCHES):
+    """With a head and without, and what it generates."""
+    model, config = f"{prefix}ForCausalLM", f"{prefix}Config"
+    outputs = ("logits", "hidden_states")
+    return {
+        name: Spec(model, config, values, texts(), outputs, stds=stds, options=HIDDEN),
+        f"{name}_model": Spec(
+            f"{prefix}Model", config, values, texts(left=True), ("last_hidden_state",), stds=stds
+        ),
+        f"{name}_generate": Spec(
+            model, config, values, texts(pad=None), ("logits",), stds=stds, generate=searches
+        ),
+    }
+
+
+SPECS = {
+    **recurrent("mamba", "Mamba", MAMBA),
+    "mamba_biased": Spec(
+        "MambaForCausalLM", "MambaConfig",
+        {**MAMBA, "use_bias": True, "use_conv_bias": False, "conv_kernel": 3, "time_step_rank": 5,
+         "tie_word_embeddings": False},
+        texts(), ("logits",), stds=STATES,
+    ),
+    **recurrent("mamba2", "Mamba2", MAMBA2),
+    "mamba2_limits": Spec(
+        "Mamba2ForCausalLM", "Mamba2Config",
+        {**MAMBA2, "n_groups": 1, "time_step_limit": (0.3, 0.8), "use_bias": True,
+         "tie_word_embeddings": True},
+        texts(), ("logits",), stds=STATES,
+    ),
+    **recurrent("falcon_mamba", "FalconMamba", {**MAMBA, "tie_word_embeddings": False}),
+}  # fmt: skip
+del SPECS["falcon_mamba_model"]  # that of mamba but for its norms
