@@ -28,7 +28,10 @@ def _stands_in_gguf(name: str) -> bool:
 
 
 NAMES = [
-    name for name in CASES if _stands_in_gguf(name) and not name.endswith(("_embedded", "_context"))
+    name
+    for name in CASES
+    # Mixers with biases or limits of time steps have no place in files.
+    if _stands_in_gguf(name) and not name.endswith(("_embedded", "_context", "_biased", "_limits"))
 ]
 
 

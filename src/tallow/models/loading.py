@@ -190,7 +190,7 @@ def build(
     found = identify(source, task, config)
     cfg, named = found.config, found.source
     if context is not None:
-        decoder = isinstance(cfg, DecoderConfig)
+        decoder = isinstance(cfg, DecoderConfig) or hasattr(cfg, "context")
         expect(decoder, load, "no context= for a model that is no decoder", context, ArgumentError)
         found = replace(found, config=replace(cfg, max_position_embeddings=context))
     if dtype is None and any(named.info(name).dtype == "f64" for name in named.names()):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
-from tallow.dtype import DType, f32
+from tallow.dtype import DType, f32, i64
+from tallow.factories import arange
 from tallow.models.base import Model
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.positions import last_positions
+from tallow.models.blocks.rope import Rope
 from tallow.models.causal_lm import CausalLM
 from tallow.models.decoder_model import DecoderModel
 from tallow.models.states import State
@@ -33,12 +35,12 @@ class Sizes(Protocol):
 
 
 class RecurrentModel(DecoderModel):
-    """Token ids to hidden states, through layers without positions of their own.
+    """Token ids to hidden states, through layers of any kinds.
 
     `names` are the attributes of the words and of the last norm; `keeps_results` says that the
     hidden states that are returned are what layers give, and not what goes into them. A layer is
-    called with `mask` and `state`, and has `make_state()`. `padding` is the id whose word learns
-    nothing.
+    called with `positions`, `mask` and `state`, and has `make_state()`. `padding` is the id whose
+    word learns nothing; `rope` makes the positions of layers that turn by them.
     """
 
     names: ClassVar[tuple[str, str]] = ("embed_tokens", "norm")
@@ -46,13 +48,22 @@ class RecurrentModel(DecoderModel):
     config: Any
 
     def __init__(
-        self, cfg: Sizes, layers: Sequence[Module], norm: Module, *, padding: int | None = None
+        self,
+        cfg: Sizes,
+        layers: Sequence[Module],
+        norm: Module,
+        *,
+        padding: int | None = None,
+        rope: Rope | None = None,
     ) -> None:
         self.config = cfg
         words, last = self.names
         setattr(self, words, Embedding(cfg.vocab_size, cfg.hidden_size, padding))
         self.layers = ModuleList(layers)
         setattr(self, last, norm)
+        if rope is not None:
+            self.rope = rope
+        self.turns = rope is not None
 
     @property
     def words(self) -> Module:
@@ -64,6 +75,10 @@ class RecurrentModel(DecoderModel):
         """What goes into the first layer, `(batch, length, size)`."""
         found: Tensor = self.words(ids)
         return found
+
+    def places(self, positions: Tensor) -> Tensor | None:
+        """What layers are told of integer positions `(batch or 1, length)`."""
+        return self.rope.table(positions) if self.turns else None
 
     def forward_static(
         self,
@@ -78,7 +93,7 @@ class RecurrentModel(DecoderModel):
     ) -> Tensor:
         """`(batch, length)` of token ids, or their `embeds`, → `(batch, length, size)`.
 
-        As of `Decoder`; positions say nothing to these layers.
+        As of `Decoder`.
         """
         if embeds is None:
             assert ids is not None
@@ -86,10 +101,13 @@ class RecurrentModel(DecoderModel):
         else:
             x = embeds if embeds.dtype is f32 else embeds.to(f32)
         mask = None if mask is None else last_positions(mask, x.shape[1])
+        if positions is None:
+            positions = arange(x.shape[1], dtype=i64).unsqueeze(0)
+        places = self.places(positions)
         for layer, state in zip(self.layers, states or [None] * len(self.layers), strict=True):
             if seen is not None and not self.keeps_results:
                 seen.append(x)
-            x = layer(x, mask=mask, state=state)
+            x = layer(x, positions=places, mask=mask, state=state)
             if seen is not None and self.keeps_results:
                 seen.append(x)
         x = getattr(self, self.names[1])(last_positions(x, last))

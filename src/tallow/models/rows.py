@@ -51,7 +51,7 @@ electra: ElectraModel ElectraForPreTraining ElectraForMaskedLM ElectraForSequenc
 encoder-decoder: EncoderDecoderModel
 eurobert: EuroBertModel EuroBertForMaskedLM EuroBertForSequenceClassification
     EuroBertForTokenClassification
-falcon_mamba: FalconMambaForCausalLM FalconMambaModel
+falcon_mamba: FalconMambaModel FalconMambaForCausalLM
 ge2e: Ge2eModel
 gemma: GemmaModel GemmaForCausalLM=Gemma GemmaForSequenceClassification
     GemmaForTokenClassification
@@ -66,11 +66,12 @@ jina_embeddings_v3: JinaEmbeddingsV3Model JinaEmbeddingsV3ForMaskedLM
     JinaEmbeddingsV3ForQuestionAnswering
 layoutlmv3: LayoutLMv3Model LayoutLMv3ForTokenClassification
     LayoutLMv3ForSequenceClassification LayoutLMv3ForQuestionAnswering
+lfm2: Lfm2Model Lfm2ForCausalLM
 llama: LlamaForCausalLM=Llama LlamaModel LlamaForSequenceClassification
     LlamaForTokenClassification LlamaForQuestionAnswering
 m2m_100: M2M100Model M2M100ForConditionalGeneration
-mamba: MambaForCausalLM MambaModel
-mamba2: Mamba2ForCausalLM Mamba2Model
+mamba: MambaModel MambaForCausalLM
+mamba2: Mamba2Model Mamba2ForCausalLM
 marian: MarianModel MarianMTModel MarianForCausalLM
 mbart: MBartModel MBartForConditionalGeneration MBartForSequenceClassification MBartForCausalLM
 mistral: MistralForCausalLM=Mistral MistralModel MistralForSequenceClassification
@@ -169,7 +170,10 @@ vit_* deit_* deit3_*: timm_vit TimmVit
 GGUF = """
 gemma: gemma
 gpt2: gpt2
+lfm2: lfm2
 llama: llama
+mamba: falcon_mamba if ssm.dt_b_c_rms, mamba
+mamba2: mamba2
 qwen2: qwen2
 qwen3: qwen3
 """

@@ -36,13 +36,9 @@ class State:
     is taken when the first positions arrive and grows up to `context`. `lengths` are the positions
     that each row holds, `tokens` the ids whose keys they are, where the decoding loop knows them.
     `spans` are places in memory by window (0: all positions); `version` counts how often memory was
-<<<<<<< HEAD
     taken, for plans that hold addresses; `key` is what keys follow from beside `tokens`, for who
-    uses a state for several prompts. `dtype` is that of keys and values: f32, f16, bf16 or
-=======
-    taken, for plans that hold addresses; `counts` are the positions of each row of the pass that is
+    uses a state for several prompts; `counts` are the positions of each row of the pass that is
     under way, for recurrent layers. `dtype` is that of keys and values: f32, f16, bf16 or
->>>>>>> 548b38ff (Add Mamba 1 and 2 and Falcon Mamba, with states by counts of rows)
     q8_0 (for sizes of a head that are multiples of 32); the other tensors are of the model's.
 
     Raises:

@@ -20,7 +20,25 @@ MAMBA = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
+UNTIED = {"tie_word_embeddings": False}
 MAMBA2 = {**MAMBA, "num_heads": 4, "head_dim": 16, "n_groups": 2, "chunk_size": 4}
+MIXED = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 48,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+LFM2 = {
+    **MIXED,
+    "num_hidden_layers": 3,
+    "layer_types": ["conv", "full_attention", "conv"],
+    "block_multiple_of": 32,
+}
 # Decays of exp(-dt exp(A_log)) that neither stay nor vanish.
 STATES = {"*A_log": 0.5, "*dt_bias": 0.5, "*conv1d.weight": 0.6, "*.D": 0.5}
 
@@ -55,6 +73,8 @@ SPECS = {
          "tie_word_embeddings": True},
         texts(), ("logits",), stds=STATES,
     ),
-    **recurrent("falcon_mamba", "FalconMamba", {**MAMBA, "tie_word_embeddings": False}),
+    **recurrent("falcon_mamba", "FalconMamba", {**MAMBA, **UNTIED, "mixer_rms_eps": 1e-5}),
+    **recurrent("lfm2", "Lfm2", LFM2),
 }  # fmt: skip
-del SPECS["falcon_mamba_model"]  # that of mamba but for its norms
+for name in ("falcon_mamba", "lfm2"):  # of left padding, attention says nothing that counts
+    del SPECS[f"{name}_model"]

@@ -9,9 +9,10 @@ import math
 from collections.abc import Sequence
 
 from tallow.dtype import f32
+from tallow.factories import arange
 from tallow.models.states import Recurrent
 from tallow.nn import Linear, Module, param
-from tallow.nn.init import ones, uniform, zeros
+from tallow.nn.init import ones, uniform
 from tallow.ops import rms_norm, silu_mul, softplus
 from tallow.ops.state_space import causal_conv1d, linear_attention, selective_scan
 from tallow.tensor import Tensor
@@ -43,6 +44,11 @@ class CausalConv(Module):
         return causal_conv1d(x, self.weight.squeeze(1), self.bias, held, counts, self.silu)
 
 
+def _one_to_size(x: Tensor) -> None:
+    """Logarithms of 1, 2, … along the last axis: decays of S4D (arXiv 2206.11893)."""
+    x.copy_(arange(1, x.shape[-1] + 1, dtype=f32).log().expand(x.shape))
+
+
 class ScanMixer(Module):
     """The mixer of Mamba 1: a state of `state_size` for each of `inner` channels.
 
@@ -66,7 +72,7 @@ class ScanMixer(Module):
         self.conv1d = CausalConv(inner, taps, bias=conv_bias)
         self.x_proj = Linear(inner, rank + 2 * state_size, bias=False)
         self.dt_proj = Linear(rank, inner)
-        self.A_log = param(inner, state_size, init=zeros, dtype=f32, kinds="f")
+        self.A_log = param(inner, state_size, init=_one_to_size, dtype=f32, kinds="f")
         self.D = param(inner, init=ones, dtype=f32)
         self.out_proj = Linear(inner, size, bias=bias)
         if norms:
@@ -78,7 +84,12 @@ class ScanMixer(Module):
         return Recurrent(conv=self.conv1d.sizes, scan=(self.inner, self.state_size))
 
     def forward(
-        self, x: Tensor, *, mask: Tensor | None = None, state: Recurrent | None = None
+        self,
+        x: Tensor,
+        *,
+        positions: Tensor | None = None,
+        mask: Tensor | None = None,
+        state: Recurrent | None = None,
     ) -> Tensor:
         """`(batch, n, size)` → the same shape; `mask` `(batch, n)` is 0 where there is padding."""
         inner, gate = self.in_proj(masked(x, mask)).chunk(2, -1)
@@ -132,7 +143,7 @@ class HeadMixer(Module):
         self.in_proj = Linear(size, sum(self.widths), bias=bias)
         self.conv1d = CausalConv(self.widths[1], taps, bias=conv_bias)
         self.dt_bias = param(heads, init=ones, dtype=f32)
-        self.A_log = param(heads, init=zeros, dtype=f32)
+        self.A_log = param(heads, init=_one_to_size, dtype=f32)
         self.D = param(heads, init=ones, dtype=f32)
         self.norm = norm
         self.out_proj = Linear(inner, size, bias=bias)
@@ -142,7 +153,12 @@ class HeadMixer(Module):
         return Recurrent(conv=self.conv1d.sizes, scan=(self.heads, self.state_size, self.head_dim))
 
     def forward(
-        self, x: Tensor, *, mask: Tensor | None = None, state: Recurrent | None = None
+        self,
+        x: Tensor,
+        *,
+        positions: Tensor | None = None,
+        mask: Tensor | None = None,
+        state: Recurrent | None = None,
     ) -> Tensor:
         """`(batch, n, size)` → the same shape; `mask` `(batch, n)` is 0 where there is padding."""
         batch, n, _ = x.shape
@@ -176,7 +192,12 @@ class MixerLayer(Module):
         return self.mixer.make_state()
 
     def forward(
-        self, x: Tensor, *, mask: Tensor | None = None, state: Recurrent | None = None
+        self,
+        x: Tensor,
+        *,
+        positions: Tensor | None = None,
+        mask: Tensor | None = None,
+        state: Recurrent | None = None,
     ) -> Tensor:
-        """`(batch, n, size)` → the same shape."""
+        """`(batch, n, size)` → the same shape; positions say nothing here."""
         return x + self.mixer(self.norm(x), mask=mask, state=state)

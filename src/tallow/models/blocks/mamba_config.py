@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tallow.models.configs import MAX_WIDTH, Config, choice, custom, layers, ratio, size, token
+from tallow.models.configs import MAX_WIDTH, Config, choice, custom, layers, ratio, size
 from tallow.models.fields import Fields
 
 # Such a model has no largest position; this many llama.cpp's converter writes, too.
@@ -37,7 +37,6 @@ class StateSpaceConfig(Config):
     use_bias: bool = False
     use_conv_bias: bool = True
     hidden_act: str = choice("silu", "swish")
-    pad_token_id: int | None = token(0)
     tie_word_embeddings: bool = True
     max_position_embeddings: int = size(ENDLESS, high=2**31 - 1)
 

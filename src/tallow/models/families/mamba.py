@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tallow.models.blocks.mamba import MixerLayer, ScanMixer
 from tallow.models.blocks.mamba_config import ScanConfig
+from tallow.models.blocks.mamba_gguf import GGUF_SCAN
 from tallow.models.configs import size
 from tallow.models.recurrent_model import RecurrentLM, RecurrentModel, under
 from tallow.nn import RMSNorm
@@ -21,6 +22,9 @@ def _layer(cfg: MambaConfig) -> MixerLayer:
         taps=cfg.conv_kernel, bias=cfg.use_bias, conv_bias=cfg.use_conv_bias,
     )  # fmt: skip
     return MixerLayer(RMSNorm(cfg.hidden_size, cfg.layer_norm_epsilon), mixer)
+
+
+GGUF = GGUF_SCAN
 
 
 class MambaModel(RecurrentModel):

@@ -8,7 +8,8 @@ from typing import Any
 
 from tallow.models.blocks.mamba import GatedNorm, HeadMixer, MixerLayer
 from tallow.models.blocks.mamba_config import StateSpaceConfig
-from tallow.models.configs import custom, size, token
+from tallow.models.blocks.mamba_gguf import GGUF_HEADS
+from tallow.models.configs import custom, size
 from tallow.models.fields import Fields
 from tallow.models.recurrent_model import RecurrentLM, RecurrentModel, under
 from tallow.nn import RMSNorm
@@ -44,7 +45,6 @@ class Mamba2Config(StateSpaceConfig):
     state_size: int = size(128, high=1024)
     num_hidden_layers: int = size(64, low=0, high=4096)
     n_groups: int = size(8)
-    pad_token_id: int | None = token(1)
     time_step_limit: tuple[float, float] = custom((0.0, math.inf), _limits)
     tie_word_embeddings: bool = False
 
@@ -67,6 +67,9 @@ def _layer(cfg: Mamba2Config) -> MixerLayer:
         limits=cfg.time_step_limit,
     )  # fmt: skip
     return MixerLayer(RMSNorm(cfg.hidden_size, cfg.layer_norm_epsilon), mixer)
+
+
+GGUF = GGUF_HEADS
 
 
 class Mamba2Model(RecurrentModel):
