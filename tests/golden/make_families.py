@@ -200,6 +200,7 @@ def make(case: str, spec: Spec) -> None:
         "model": spec.model,
         "singles": str(spec.singles),
         "options": json.dumps(dict(spec.options)),
+        "given": json.dumps(spec.given),
         "generate": json.dumps({k: dict(v) for k, v in spec.generate.items()}),
     }
     save_file(golden, folder / "golden.safetensors", notes)

@@ -28,7 +28,10 @@ class Case:
         self.name = name
         self.folder = ROOT / name
         self.arrays = load_file(self.folder / "golden.safetensors")
-        self.inputs = {n: tl.tensor(a) for n, a in self.part("in").items()}
+        lists = json.loads(self.notes.get("given", "[]"))
+        given = self.part("in")
+        self.lists = {n: given.pop(n).tolist() for n in lists}
+        self.inputs = {n: tl.tensor(a) for n, a in given.items()}
         self.expected = self.part("out")
 
     def part(self, kind: str) -> dict[str, np.ndarray]:
@@ -52,7 +55,7 @@ class Case:
     def run(self, model, inputs=None) -> dict[str, tl.Tensor]:
         """The results that the golden has, by their names there."""
         given = self.inputs if inputs is None else inputs
-        found = model(**given, **self.options)
+        found = model(**given, **self.lists, **self.options)
         return flat(found, self.expected)
 
     def check(self, found, tolerance=TOLERANCE) -> None:

@@ -183,7 +183,8 @@ def generated() -> list[tuple[str, str]]:
 def test_generation(name, key):
     case = Case(name)
     options = json.loads(case.notes["generate"])[key]
-    given = {k: v for k, v in {**case.inputs, **options}.items() if v is not None}
+    inputs = {**case.inputs, **case.lists, **options}
+    given = {k: v for k, v in inputs.items() if v is not None}
     found = case.load().generate(**given)
     assert found.tolist() == case.part("gen")[key].tolist()
 

@@ -19,6 +19,7 @@ from time import perf_counter
 from tallow.errors import ArgumentError, ContextError, DTypeError, expect
 from tallow.generate.events import Event, FinishReason, Piece, Progress, Result
 from tallow.generate.prefill import CHUNK, Prefill, reuse
+from tallow.generate.prompts import MixedPrompt
 from tallow.generate.protocol import Generative
 from tallow.generate.sampling import Sampler, SamplingParams, refuse_non_finite
 from tallow.generate.speculation import (
@@ -42,7 +43,7 @@ RowEvent = tuple[int, Event]  # which prompt, and what happened to it
 
 def generate(
     model: Generative,
-    prompt: Sequence[int] = (),
+    prompt: Sequence[int] | MixedPrompt = (),
     params: SamplingParams | None = None,
     *,
     tokenizer: Tokenizer | None = None,
@@ -53,6 +54,8 @@ def generate(
     num_speculative_tokens: int = NUM_SPECULATIVE_TOKENS,
 ) -> Iterator[Event]:
     """Continue `prompt` (token ids): `Progress` events, then `Piece`s, and one `Result` at last.
+
+    A `MixedPrompt` has something else, such as pictures, in the place of some of its ids.
 
     What `state` already holds of the prompt's beginning is not computed again; the rest of it is
     dropped. Closing the iterator ends the work and leaves the state usable; so does `cancel`, an
@@ -74,7 +77,8 @@ def generate(
     """
     embeds = None if inputs_embeds is None else _checked_embeds(inputs_embeds, prompt)
     most = num_speculative_tokens
-    proposer = proposer_of(model, speculation, most, embeds=embeds is not None)
+    vectors = embeds is not None or isinstance(prompt, MixedPrompt)
+    proposer = proposer_of(model, speculation, most, embeds=vectors)
     row = _Row(model, prompt, params or SamplingParams(), tokenizer, embeds)
     if state is None:
         state = model.make_state(1, min(model.context, row.known + ROOM))
@@ -88,7 +92,7 @@ def generate(
 
 def generate_rows(
     model: Generative,
-    prompts: Sequence[Sequence[int]],
+    prompts: Sequence[Sequence[int] | MixedPrompt],
     params: SamplingParams | Sequence[SamplingParams] | None = None,
     *,
     tokenizer: Tokenizer | None = None,
@@ -170,7 +174,7 @@ class _Row:
     def __init__(
         self,
         model: Generative,
-        prompt: Sequence[int],
+        prompt: Sequence[int] | MixedPrompt,
         params: SamplingParams,
         tokenizer: Tokenizer | None,
         embeds: Tensor | None = None,
@@ -180,13 +184,14 @@ class _Row:
     ) -> None:
         self.at = at
         self.embeds = embeds
-        self.prompt = token_ids(prompt, where)
+        self.fed: Sequence[int] | MixedPrompt = prompt
+        self.prompt = token_ids(prompt.ids if isinstance(prompt, MixedPrompt) else prompt, where)
+        if not isinstance(prompt, MixedPrompt):
+            self.fed = self.prompt
         self.known = len(self.prompt) if embeds is None else embeds.shape[1]
-        if embeds is None:
+        if embeds is None and self.fed is self.prompt:
             _check_prompt(self.prompt, model.vocab_size, where)
-        if self.known >= model.context:
-            wanted = f"fewer than {model.context} tokens (the model's context, which context= "
-            raise ContextError(f"{where}: expected {wanted}overrides), got {self.known}")
+        _check_room(self.known, model.context, where)
         if tokenizer is None and model.has_tokenizer:
             tokenizer = model.tokenizer
         if tokenizer is None and params.stop:
@@ -275,8 +280,9 @@ def _run(
     step: Step,
 ) -> Iterator[RowEvent]:
     if len(rows) == 1:
-        rows[0].reused = reuse(state, rows[0].prompt)
-    prompts = [row.prompt for row in rows]
+        first = rows[0].fed
+        rows[0].reused = reuse(state, first.keys if isinstance(first, MixedPrompt) else first)
+    prompts = [row.fed for row in rows]
     fed = Prefill(model, state, prompts, rows[0].embeds, [row.known for row in rows])
     stopped = yield from _prefill(fed, rows, cancelled)
     live = rows
@@ -308,7 +314,7 @@ def _run(
         logits = [None] * len(live)
 
 
-def _checked_embeds(embeds: Tensor, prompt: Sequence[int]) -> Tensor:
+def _checked_embeds(embeds: Tensor, prompt: Sequence[int] | MixedPrompt) -> Tensor:
     good = embeds.ndim in (2, 3) and embeds.dtype.kind == "f" and len(prompt) == 0
     wanted = "floats of shape (length, size) and no prompt"
     expect(good and 0 not in embeds.shape, "inputs_embeds", wanted, embeds.shape)
@@ -338,6 +344,12 @@ def _check_prompt(ids: list[int], vocabulary: int, where: str) -> None:
     expect(bool(ids), where, "at least one token", "none", ArgumentError)
     outside = next((token for token in ids if not 0 <= token < vocabulary), 0)
     expect(outside == 0, where, f"ids from 0 to {vocabulary - 1}", outside, ArgumentError)
+
+
+def _check_room(known: int, context: int, where: str) -> None:
+    if known >= context:
+        wanted = f"fewer than {context} tokens (the model's context, which context= overrides)"
+        raise ContextError(f"{where}: expected {wanted}, got {known}")
 
 
 def _as_function(cancel: Cancel | None) -> Callable[[], bool]:

@@ -13,6 +13,7 @@ from tallow.generate.beams import Beams
 from tallow.generate.config import GenerationConfig
 from tallow.generate.prefill import Prefill
 from tallow.generate.processors import Processor, Step, apply
+from tallow.generate.prompts import MixedPrompt
 from tallow.generate.protocol import ContextGenerative, Generative
 from tallow.generate.sampling import refuse_no_choice, refuse_non_finite
 from tallow.generate.step import DecodeStep
@@ -75,6 +76,7 @@ def search(
     *,
     attention_mask: Tensor | None = None,
     inputs_embeds: Tensor | None = None,
+    mixed: Sequence[MixedPrompt] = (),
     context: Tensor | None = None,
     context_mask: Tensor | None = None,
     seed: int | None = None,
@@ -85,8 +87,9 @@ def search(
     `input_ids` are a tensor whose padding `attention_mask` hides, left or right, or lists of any
     lengths. A decoder with an encoder before it gets its output as `context` `(batch, m, size)`
     with a `context_mask` `(batch, m)`; its rows begin with `decoder_start_token_id` unless ids are
-    given. With `inputs_embeds` `(batch, length, size)`, sequences hold new ids alone. `on_step`
-    is told how many tokens have been chosen, and of how many at most.
+    given. With `inputs_embeds` `(batch, length, size)`, sequences hold new ids alone; `mixed` has
+    what a model gets in the place of each row's ids. `on_step` is told how many tokens have been
+    chosen, and of how many at most.
 
     Raises:
         ArgumentError: inputs that do not belong together.
@@ -111,7 +114,7 @@ def search(
     heads: list[list[int]] = input_ids.tolist() if isinstance(input_ids, Tensor) else prompts
     heads = _padded(heads, width, config.pad_token_id or 0)
     run = _Run(model, config, state, prompts, heads, limit, processors, source, on_step)
-    fed = Prefill(model, state, prompts, inputs_embeds, lengths)
+    fed = Prefill(model, state, mixed or prompts, inputs_embeds, lengths)
     while not fed.ended:
         fed.step()
     logits = joined([row.unsqueeze(0) for row in fed.logits if row is not None], 0)

@@ -59,6 +59,7 @@ gpt2: GPT2LMHeadModel GPT2Model GPT2ForSequenceClassification GPT2ForTokenClassi
     GPT2ForQuestionAnswering
 hiera: HieraModel HieraForImageClassification HieraBackbone
 hubert: HubertModel HubertForCTC HubertForSequenceClassification
+idefics3: Idefics3ForConditionalGeneration
 jina_bert: JinaBertModel JinaBertForMaskedLM JinaBertForSequenceClassification
     JinaBertForTokenClassification JinaBertForQuestionAnswering
 jina_embeddings_v3: JinaEmbeddingsV3Model JinaEmbeddingsV3ForMaskedLM
@@ -69,6 +70,7 @@ layoutlmv3: LayoutLMv3Model LayoutLMv3ForTokenClassification
 lfm2: Lfm2Model Lfm2ForCausalLM
 llama: LlamaForCausalLM=Llama LlamaModel LlamaForSequenceClassification
     LlamaForTokenClassification LlamaForQuestionAnswering
+llava: LlavaForConditionalGeneration
 m2m_100: M2M100Model M2M100ForConditionalGeneration
 mamba: MambaModel MambaForCausalLM
 mamba2: Mamba2Model Mamba2ForCausalLM
@@ -76,6 +78,7 @@ marian: MarianModel MarianMTModel MarianForCausalLM
 mbart: MBartModel MBartForConditionalGeneration MBartForSequenceClassification MBartForCausalLM
 mistral: MistralForCausalLM=Mistral MistralModel MistralForSequenceClassification
     MistralForTokenClassification MistralForQuestionAnswering
+mistral3: Mistral3ForConditionalGeneration
 mobile_sam: MobileSamModel
 mobilenet_v1: MobileNetV1Model MobileNetV1ForImageClassification
 mobilenet_v2: MobileNetV2Model MobileNetV2ForImageClassification MobileNetV2ForSemanticSegmentation
@@ -93,6 +96,7 @@ nomic_bert: NomicBertModel NomicBertForMaskedLM NomicBertForSequenceClassificati
     NomicBertForTokenClassification
 open_clip: OpenCLIPModel
 pegasus: PegasusModel PegasusForConditionalGeneration PegasusForCausalLM
+pixtral: PixtralVisionModel
 qwen2: Qwen2ForCausalLM=Qwen2 Qwen2Model Qwen2ForSequenceClassification
     Qwen2ForTokenClassification Qwen2ForQuestionAnswering
 qwen3: Qwen3ForCausalLM=Qwen3 Qwen3Model Qwen3ForSequenceClassification
@@ -115,6 +119,7 @@ siglip2_vision_model = siglip2: Siglip2VisionModel
 siglip_text_model = siglip: SiglipTextModel
 siglip_vision_model = siglip: SiglipVisionModel
 silero_vad: SileroVadModel
+smolvlm = idefics3: SmolVLMForConditionalGeneration
 swin: SwinModel SwinForImageClassification SwinBackbone
 swinv2: Swinv2Model Swinv2ForImageClassification Swinv2Backbone
 t5: T5Model T5ForConditionalGeneration T5EncoderModel T5ForSequenceClassification

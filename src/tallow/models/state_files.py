@@ -11,6 +11,7 @@ from typing import Any
 from tallow.dtype import by_name, u8
 from tallow.errors import FormatError, ModelError, expect
 from tallow.lazy_dataclasses import dataclass
+from tallow.models.placed_states import PlacedState
 from tallow.models.states import (
     CACHE_DTYPES,
     Cross,
@@ -32,6 +33,7 @@ class _Known:
     tokens: list[list[int]]
     bases: dict[int, list[int]]
     dtype: str
+    notes: Mapping[str, Any]
 
 
 def save_state(state: State, path: str | os.PathLike[str]) -> None:
@@ -49,6 +51,7 @@ def save_state(state: State, path: str | os.PathLike[str]) -> None:
             held = held.contiguous()
             tensors[f"{name}.{key}"] = held.view(u8) if held.dtype.is_quantized else held
     known = {
+        **(state.notes() if isinstance(state, PlacedState) else {}),
         "lengths": state.lengths,
         "dtype": state.dtype.name,
         "bases": {str(window): span.bases for window, span in state.spans.items() if window},
@@ -83,7 +86,7 @@ def load_state(state: State, path: str | os.PathLike[str]) -> None:
     ):
         wanted = f"keys and values of {len(state.layers)} layers of this model"
         raise ModelError(f"{path}: expected {wanted}, found others")
-    state.restart(known.lengths, known.tokens, by_name(known.dtype))
+    _restart(state, known, path)
     for window, span in state.spans.items():
         span.bases = list(known.bases.get(window, [0] * state.batch))
         used = max(a - b for a, b in zip(state.lengths, span.bases, strict=True))
@@ -99,6 +102,12 @@ def load_state(state: State, path: str | os.PathLike[str]) -> None:
             else:
                 part.tensors[key] = held.clone()
                 part.filled = True
+
+
+def _restart(state: State, known: _Known, path: object) -> None:
+    state.restart(known.lengths, known.tokens, by_name(known.dtype))
+    if isinstance(state, PlacedState):
+        state.take_notes(known.notes, path)
 
 
 def _used(state: State, part: KeyValue) -> int:
@@ -165,7 +174,11 @@ def _read(path: Path, metadata: Mapping[str, str]) -> _Known:
         else:
             lengths, bases = state["lengths"], state["bases"]
         known = _Known(
-            lengths, tokens, {int(key): value for key, value in bases.items()}, state["dtype"]
+            lengths,
+            tokens,
+            {int(key): value for key, value in bases.items()},
+            state["dtype"],
+            state,
         )
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise FormatError(path, "state", "lengths, tokens and dtype", error) from error
@@ -181,7 +194,8 @@ def _is_whole(known: Any) -> bool:
         each.name for each in CACHE_DTYPES
     ]:
         return False
-    if not all(_numbers(row) for row in (*rows, *known.tokens)) or not known.lengths:
+    good = all(map(_numbers, rows)) and all(_numbers(row, -(2**63)) for row in known.tokens)
+    if not good or not known.lengths:
         return False
     if any(len(row) != len(known.lengths) for row in (*rows, known.tokens)):
         return False
@@ -195,5 +209,5 @@ def _is_whole(known: Any) -> bool:
     )
 
 
-def _numbers(row: object) -> bool:
-    return isinstance(row, list) and all(type(n) is int and 0 <= n < 2**31 for n in row)
+def _numbers(row: object, low: int = 0) -> bool:
+    return isinstance(row, list) and all(type(n) is int and low <= n < 2**31 for n in row)

@@ -21,6 +21,7 @@ class Spec:
 
     `inputs(config, generator)` makes a batch of at least 2; `outputs` are the names that are
     compared, the first also by gradients (a name such as `hidden_states` is every tensor of it).
+    `given` names inputs that go in as lists of numbers, since their values decide about shapes.
     `stds` are the standard deviations of parameters whose names match a pattern, where 0.5 for
     matrices would saturate what comes behind. `singles` says whether a row alone, without its
     padding, gives what it gives within the batch. `generate` holds options of calls of `generate`,
@@ -36,6 +37,7 @@ class Spec:
     singles: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)  # of the call, beside the inputs
     generate: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    given: tuple[str, ...] = ()
 
 
 def texts(

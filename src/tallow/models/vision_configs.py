@@ -1,0 +1,74 @@
+"""What configs of models with pictures have in common: their parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tallow.models.configs import custom
+from tallow.models.family import read_as
+from tallow.models.fields import Fields
+from tallow.models.parts import Part, part
+
+
+def text_section(source: Any) -> Any:
+    """A field that is the config of the decoder; its keys may stand beside the others."""
+
+    def read(fields: Fields, name: str, default: Any) -> Any:
+        if fields.get(name) is None:
+            return source.read(fields)
+        return read_as(source, source.__name__, fields.scope(name))
+
+    return custom(None, read)
+
+
+def rotary_theta(fields: Fields) -> float:
+    """The base of the frequencies by which patches turn."""
+    default = fields.number("rope_theta", 10000.0, low=1.0)
+    return fields.scope("rope_parameters").number("rope_theta", default, low=1.0)
+
+
+# What transformers' configs of decoders have where a model's file leaves sizes out.
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "llama": {
+        "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "vocab_size": 32000,
+    },
+    "mistral": {
+        "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "vocab_size": 32000,
+    },
+    "qwen2": {
+        "hidden_size": 4096, "intermediate_size": 22016, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "vocab_size": 151936,
+    },
+    "gemma": {
+        "hidden_size": 3072, "intermediate_size": 24576, "num_hidden_layers": 28,
+        "num_attention_heads": 16, "vocab_size": 256000,
+    },
+}  # fmt: skip
+
+
+def text_part(model_type: str, *, tied: bool = False, task: str = "text-generation") -> Any:
+    """A field that is a decoder with its head, of that `model_type` where it names none.
+
+    With the `task` embedding it has none.
+
+    Its words and scores share a table where the whole (`tied` unless said) or the part says so.
+    """
+
+    def read(fields: Fields, name: str, default: Any) -> Part:
+        inner = fields.scope(name).with_default("model_type", model_type)
+        if fields.flag("tie_word_embeddings", tied):
+            inner = inner.with_value("tie_word_embeddings", True)
+        return part(inner.with_defaults(**_DEFAULTS.get(inner.get("model_type"), {})), task)
+
+    return custom(None, read)
+
+
+def vision_part(model_type: str) -> Any:
+    """A field that is a model of pictures without a head, of that `model_type` unless named."""
+
+    def read(fields: Fields, name: str, default: Any) -> Part:
+        return part(fields.scope(name).with_default("model_type", model_type), "embedding")
+
+    return custom(None, read)

@@ -1,0 +1,133 @@
+"""Pictures in the messages and prompts of an LLM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tallow.errors import ArgumentError, ModelError, expect
+from tallow.generate import token_ids
+from tallow.generate.prompts import MixedPrompt
+
+if TYPE_CHECKING:
+    from tallow.text import ChatTemplate
+
+# What a part of a message may have its picture under, as in the APIs of others.
+_SOURCES = ("image", "path", "image_url", "url", "base64")
+_KINDS = ("image", "image_url", "input_image")
+_MARK = "qzxvk"
+
+Prompt = Sequence[int] | MixedPrompt
+
+
+def without_pictures(messages: Any) -> tuple[Any, list[Any]]:
+    """The messages with `{"type": "image"}` in the place of parts with pictures, and these.
+
+    Raises:
+        ArgumentError: such a part has no picture, or one that would have to be downloaded.
+    """
+    if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Sequence):
+        return messages, []  # which is refused where messages are read
+    pictures: list[Any] = []
+    found = []
+    for index, message in enumerate(messages):
+        content = message.get("content") if isinstance(message, Mapping) else None
+        if isinstance(content, list | tuple):
+            where = f"messages[{index}].content"
+            parts = [_part(part, f"{where}[{i}]", pictures) for i, part in enumerate(content)]
+            message = {**message, "content": parts}
+        found.append(message)
+    return found, pictures
+
+
+def _part(part: Any, where: str, pictures: list[Any]) -> Any:
+    if not isinstance(part, Mapping) or part.get("type") not in _KINDS:
+        return part
+    names = [name for name in _SOURCES if part.get(name) is not None]
+    wanted = f"a picture under one of {', '.join(_SOURCES)}"
+    expect(len(names) == 1, where, wanted, sorted(map(str, part)), ArgumentError)
+    value = part[names[0]]
+    if isinstance(value, Mapping):
+        value = value.get("url")
+    pictures.append(_source(value, names[0], where))
+    return {"type": "image"}
+
+
+def _source(value: Any, name: str, where: str) -> Any:
+    """What `load_image` takes, of a path, a `data:` URL or base64 text."""
+    if not isinstance(value, str):
+        return value
+    head, _, rest = value.partition(",")
+    if name == "base64":
+        return _bytes(value, where)
+    if value.startswith("data:"):
+        wanted = "a data: URL in base64"
+        expect(head.endswith(";base64"), where, wanted, head[:80], ArgumentError)
+        return _bytes(rest, where)
+    if value.startswith("file://"):
+        from urllib.parse import unquote, urlsplit
+
+        return unquote(urlsplit(value).path)
+    remote = value.startswith(("http:", "https:"))
+    expect(not remote, where, "a file, as nothing is downloaded", value[:80], ArgumentError)
+    return value
+
+
+def _bytes(text: str, where: str) -> bytes:
+    from base64 import b64decode
+
+    try:
+        return b64decode(text, validate=True)
+    except ValueError as error:
+        raise ArgumentError(f"{where}: expected base64, got {error}") from None
+
+
+def prompt_of(model: Any, ids: Sequence[int], images: Sequence[Any] | None) -> Prompt:
+    """Ids with pictures in their places; the ids alone for a model or a prompt without any.
+
+    Raises:
+        ArgumentError: pictures for a model that reads none, another number of places in the ids, or
+            a picture that cannot be prepared.
+    """
+    listed = _listed(images)
+    reads = hasattr(model, "picture")
+    name = type(getattr(model, "model", model)).__name__
+    expect(
+        reads or not listed, "images", f"none, as {name} reads text alone", "some", ArgumentError
+    )
+    if not reads:
+        return ids
+    whole = token_ids(ids, "prompt")
+    if not listed and model.image_token not in whole:
+        return whole
+    prepared = [model.picture(image) for image in listed]
+    found: MixedPrompt = model.mixed(model.with_places(whole, len(prepared)), prepared)
+    return found
+
+
+def _listed(images: Any) -> list[Any]:
+    if images is None:
+        return []
+    good = isinstance(images, list | tuple)
+    wanted = "a list of pictures"
+    expect(good, "images", wanted, type(images).__name__, ArgumentError)
+    return list(images)
+
+
+def with_text_parts(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Contents that are strings as lists of one part, for templates that read parts alone."""
+    return [
+        {**message, "content": [{"type": "text", "text": message["content"]}]}
+        if isinstance(message.get("content"), str)
+        else message
+        for message in messages
+    ]
+
+
+def reads_parts_alone(template: ChatTemplate) -> bool:
+    """Whether a template loses a content that is a string."""
+    try:
+        text = template.render([{"role": "user", "content": _MARK}])
+    except ModelError:
+        return True
+    return _MARK not in text
