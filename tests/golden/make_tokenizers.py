@@ -41,7 +41,7 @@ def case_of(name, folder):
         rows.append([text, ids, oracle.decode(ids, skip_special_tokens=False), bare])
     found = {"rows": rows, "size": len(oracle)}
     found["special"] = {role: getattr(oracle, f"{role}_token_id") for role in ROLES}
-    if not split:
+    if not split and name not in ("marian", "m2m_100"):  # whose types are a place off
         pair = oracle("a b c", "d e", return_token_type_ids=True)
         found["pair"] = [pair["input_ids"], pair["token_type_ids"]]
         found["typed"] = "token_type_ids" in oracle("a")
@@ -49,15 +49,15 @@ def case_of(name, folder):
 
 
 def main() -> None:
-    cases = {}
-    for name in CASES:
+    cases = json.loads(OUT.read_text()) if sys.argv[1:] else {}  # of the cases that are named
+    for name in sys.argv[1:] or CASES:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder)
             write_folder(name, path, size=200)
             files = {}
             for file in sorted(path.iterdir()):
                 raw = file.read_bytes()
-                binary = file.suffix == ".model"
+                binary = file.suffix in (".model", ".spm")
                 files[file.name] = base64.b64encode(raw).decode() if binary else raw.decode()
             packed = base64.b64encode(zlib.compress(json.dumps(files).encode(), 9)).decode()
             cases[name] = {"files": packed, **case_of(name, path)}

@@ -1,4 +1,4 @@
-"""Unigram models in plain Python: pieces and texts of the package sentencepiece."""
+"""SentencePiece models in plain Python: pieces and texts of the package sentencepiece."""
 
 import io
 
@@ -62,8 +62,18 @@ def test_a_map_that_lies_about_its_size():
 
 
 def test_other_algorithms_are_refused():
-    with pytest.raises(ModelError, match="expected a unigram model, got bpe"):
-        made(piece("a", -1), trainer=number(3, 2))
+    with pytest.raises(ModelError, match="expected a unigram or BPE model, got word"):
+        made(piece("a", -1), trainer=number(3, 3))
+
+
+def test_pairs_of_best_score_are_joined_first():
+    scores = {"▁": -9, "a": -8, "b": -7, "c": -6, "bc": -1, "ab": -2, "abc": -3, "▁abc": -4}
+    text = made(*(piece(name, score) for name, score in scores.items()), trainer=number(3, 2))
+    assert text.pieces("abc ab xy") == ["▁abc", "▁", "ab", "▁", "xy"]
+    # An unused piece is taken apart again.
+    unused = (piece(name, -i) for i, name in enumerate("▁abc"))
+    parted = made(*unused, piece("ab", -1, 5), trainer=number(3, 2))
+    assert parted.pieces("abc") == ["▁", "a", "b", "c"]
 
 
 @pytest.mark.needs_torch
@@ -77,6 +87,9 @@ def test_other_algorithms_are_refused():
         {"normalization_rule_name": "identity"},
         {"byte_fallback": True},
         {"normalization_rule_name": "nmt_nfkc_cf", "treat_whitespace_as_suffix": True},
+        {"model_type": "bpe"},
+        {"model_type": "bpe", "user_defined_symbols": ["<sep>", "the", "th"]},
+        {"model_type": "bpe", "split_by_whitespace": False},
     ],
     ids=str,
 )

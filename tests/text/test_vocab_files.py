@@ -19,7 +19,7 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden/text/tokenizers.json").
 def unpack(name, folder):
     files = json.loads(zlib.decompress(base64.b64decode(GOLDEN[name]["files"])))
     for file, content in files.items():
-        binary = file.endswith(".model")
+        binary = file.endswith((".model", ".spm"))
         (folder / file).write_bytes(base64.b64decode(content) if binary else content.encode())
     return folder
 
@@ -60,6 +60,7 @@ def test_pairs_are_those_of_transformers(name, tmp_path):
 
 @pytest.mark.needs_torch
 @pytest.mark.filterwarnings("ignore:This sequence already has")
+@pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
 @pytest.mark.parametrize("name", [name for name in CASES if name != "layoutlmv3"])
 def test_odd_texts_as_transformers(name, tmp_path):
     """Larger vocabularies, cut and padded batches and pairs, on many texts."""
@@ -104,6 +105,12 @@ HEAD = piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3)
         ({"tokenizer_config.json": '{"tokenizer_class": "TapasTokenizer"}', "vocab.txt": "a"},
          ModelError, "got Tapas"),
         ({"vocab.txt": ""}, FormatError, "vocab.txt: vocab: expected at least one token"),
+        ({"tokenizer_config.json": '{"tokenizer_class": "MarianTokenizer"}', "vocab.json": "{}"},
+         ModelError, "expected a tokenizer with a source.spm, got none"),
+        ({"tokenizer_config.json": '{"tokenizer_class": "Marian", "separate_vocabs": true}'},
+         ModelError, "separate_vocabs: expected one vocabulary"),
+        ({"tokenizer_config.json": '{"tokenizer_class": "ByT5Tokenizer", "extra_ids": 1e9}'},
+         FormatError, "extra_ids: expected a number up to"),
         ({"vocab.txt": b"[PAD]\n\xff\n"}, FormatError, "vocab.txt: content: expected UTF-8"),
         ({"vocab.txt": "[PAD]\n", "tokenizer_config.json": '{"added_tokens_decoder": {"7": '
           '{"content": "[CLS]"}}}'}, FormatError, "added_tokens_decoder: expected id 1"),

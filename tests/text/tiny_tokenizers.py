@@ -9,6 +9,7 @@ from pathlib import Path
 
 from charsmaps import charsmap
 from odd_texts import odd_texts
+from tallow.text import spm_words
 
 RULES = {"Ⅷ": "VIII", "½": "1⁄2", "e\u0301": "é", "\u3000": " ", "\xa0": " ", "\n": " ", "Ａ": "A",
          "\u200d": "", "ﬁ": "fi", "\t": " "}  # fmt: skip
@@ -84,6 +85,26 @@ def pieces(path: Path, size: int, name="sentencepiece.bpe.model", **options) -> 
     (path / name).write_bytes(model.SerializeToString())
 
 
+def numbered(path: Path, size: int, name="sentencepiece.bpe.model", **options) -> None:
+    """Pieces whose ids are those of a vocab.json, as of fairseq and Marian."""
+    import sentencepiece
+
+    pieces(path, size, name=name, **options)
+    model = sentencepiece.SentencePieceProcessor(str(path / name))
+    found = [model.id_to_piece(i) for i in range(model.get_piece_size())]
+    texts = ["<s>", "<pad>", "</s>", "<unk>", ">>de<<", *found[3:]]
+    (path / "vocab.json").write_text(json.dumps({text: i for i, text in enumerate(texts)}))
+
+
+def marian(path: Path, size: int) -> None:
+    numbered(path, size, name="source.spm")
+    (path / "target.spm").write_bytes((path / "source.spm").read_bytes())
+
+
+def nothing(path: Path, size: int) -> None:
+    """ByT5 has no files."""
+
+
 def characters(path: Path, size: int) -> None:
     texts = ["[GO]", "[s]", *"0123456789abcdefghijklmnopqrstuvwxyz"]
     (path / "vocab.json").write_text(json.dumps({text: i for i, text in enumerate(texts)}))
@@ -94,6 +115,7 @@ def case(make, tokenizer="", *, model=None, added=None, options=(), **config):
     return make, dict(options), config, model, added
 
 
+LANGUAGES = [f"__{code}__" for code in spm_words._LANGUAGES["m2m100"]]
 LSTRIP = {"lstrip": True, "rstrip": False, "single_word": False, "normalized": False}
 NAMES = {"special": ("<pad>", "<unk>", "<c>", "<s>", "<m>")}
 USER = {"user_defined_symbols": ["<u1>", "the"], "control_symbols": ["<c1>"]}
@@ -173,6 +195,15 @@ CASES = {
         options={"name": "spm.model", **DEBERTA, "normalization_rule_name": "identity"},
     ),
     "mgp_str": case(characters, "Mgpstr"),
+    "pegasus": case(
+        pieces, "Pegasus", options={"name": "spiece.model", **T5, "user_defined_symbols": ["<n>"]}
+    ),
+    "marian": case(marian, "Marian"),
+    "m2m_100": case(
+        numbered, "M2M100", src_lang="fr", additional_special_tokens=LANGUAGES,
+        options={"model_type": "bpe"},
+    ),
+    "byt5": case(nothing, "ByT5", extra_ids=5),
     "siglip": case(pieces, "Siglip", options={"name": "spiece.model", **T5}),
     "siglip_cased": case(
         pieces, "Siglip", model={"model_type": "siglip"}, do_lower_case=False, model_max_length=9,

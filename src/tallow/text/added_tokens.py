@@ -13,7 +13,7 @@ class AddedTokens:
     """Cuts text into plain pieces and the ids of `tokens`; at each place the longest one wins.
 
     The ids in `strips_before` and `strips_after` swallow the white space of ASCII on that side, as
-    in llama.cpp.
+    in llama.cpp, or other `spaces` (None: all of Unicode's).
     """
 
     def __init__(
@@ -22,7 +22,9 @@ class AddedTokens:
         *,
         strips_before: frozenset[int] = frozenset(),
         strips_after: frozenset[int] = frozenset(),
+        spaces: str | None = _SPACES,
     ) -> None:
+        self._spaces = spaces
         self._strips_before = strips_before
         self._strips_after = strips_after
         self._ids = {text: index for text, index in tokens.items() if text}
@@ -47,14 +49,14 @@ class AddedTokens:
                 if index is not None:
                     plain = text[done:at]
                     if index in self._strips_before:
-                        plain = plain.rstrip(_SPACES)
+                        plain = plain.rstrip(self._spaces)
                     if plain:
                         yield plain
                     yield index
                     at += length
                     if index in self._strips_after:
                         rest = text[at:]
-                        at += len(rest) - len(rest.lstrip(_SPACES))
+                        at += len(rest) - len(rest.lstrip(self._spaces))
                     done = at
                     break
             else:

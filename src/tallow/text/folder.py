@@ -27,6 +27,7 @@ from tallow.text.folder_tokens import (
 )
 from tallow.text.hf import check_normalizer, import_tokenizers, refusals
 from tallow.text.pretokenizers import PreTokenizer
+from tallow.text.recipes import OWN
 from tallow.text.rows import Template, TokenizedText, read_template
 from tallow.text.vocab import (
     BYTE,
@@ -180,27 +181,27 @@ def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
         **read_config(path, "tokenizer_config.json"),
     }
     name = class_of(path, config)
-    own_module = _OWN.get(name or "")
+    own = OWN.get(name or "")
     file = path if path.is_file() else path / "tokenizer.json"
-    alone = not file.is_file() or (path / "spiece.model").is_file()
-    if own_module is not None and alone:
-        made: tuple[Vocab, Encoder] = importlib.import_module(own_module).read(path, config, engine)
+    if own is not None and (not file.is_file() or (own[2] and (path / own[2]).is_file())):
+        read = getattr(importlib.import_module(f"tallow.text.{own[0]}"), own[1])
+        made: tuple[Vocab, Encoder] = read(path, config, engine)
         return made
     source = None
     if file.is_file():
         source = file.read_text(encoding="utf-8", errors="replace")
-        own = parse_json(file, source)
-        config = {**own_roles(name), **_roles_of_padding(own), **config}
-        root = with_flags(complete(own, file, config), name, config)
-        source = source if root is own else None
+        written = parse_json(file, source)
+        config = {**own_roles(name), **_roles_of_padding(written), **config}
+        root = with_flags(complete(written, file, config), name, config)
+        source = source if root is written else None
     else:
-        file, own, config = read_vocab_files(path, config)
-        root = with_template(complete(own, file, config, append=True), path, config)
+        file, written, config = read_vocab_files(path, config)
+        root = with_template(complete(written, file, config, append=True), path, config)
     vocab = _vocab(root, file, path, config)
     root = with_control_tokens(root, vocab)
     if engine != "python":
         try:
-            return vocab, FileEncoder(root, source if root is own else None)
+            return vocab, FileEncoder(root, source if root is written else None)
         except MissingExtraError:
             if engine == "hf":
                 raise
@@ -212,8 +213,6 @@ def read_folder(path: Path, engine: str) -> tuple[Vocab, Encoder]:
         raise ModelError(f"tokenizer.json: a step of the wrong form: {error}") from error
 
 
-# Classes that are not steps of a tokenizer.json.
-_OWN: Final = {"Canine": "tallow.text.code_points", "Siglip": "tallow.text.siglip"}
 _KINDS: Final = ("BPE", "WordPiece", "Unigram", "WordLevel")
 
 

@@ -47,8 +47,8 @@ class Recipe:
     `model` is WordPiece, WordLevel, BPE or Unigram. `roles` are the special tokens where the
     configs name none; `mask_strips` says that the mask swallows the white space before it. `single`
     and `pair` are templates. `parts` gives the steps that change and cut text by the configs and a
-    map of characters. A Unigram vocabulary is `head` (roles), the file's pieces from number `skip`
-    on, `tail`; `unk_id` is the place of its unknown piece, if that is not the file's.
+    map of characters. A Unigram vocabulary is `head` (roles), `after_head`, the file's pieces from
+    number `skip` on, `tail`; `unk_id` is the place of its unknown piece, if that is not the file's.
     """
 
     model: str
@@ -59,6 +59,7 @@ class Recipe:
     suffix: str = ""
     mask_strips: bool = False
     head: Sequence[str] = ()
+    after_head: Callable[[Config], Sequence[str]] = lambda config: ()
     skip: int = 0
     tail: Callable[[Config], Sequence[str]] = lambda config: ()
     unk_id: int | None = None
@@ -190,6 +191,20 @@ def _sentinels(config: Config) -> list[str]:
     return [f"<extra_id_{i}>" for i in reversed(range(count))]
 
 
+def _pegasus_masks(config: Config) -> list[str]:
+    """What stood for whole sentences and for words in training, and tokens that nothing uses."""
+    count = config.get("offset", 103)
+    if type(count) is not int or not 2 <= count <= _MOST_SENTINELS:
+        wanted = f"a number from 2 to {_MOST_SENTINELS}"
+        raise FormatError("tokenizer_config.json", "offset", wanted, count)
+    return ["<mask_1>", "mask", *[f"<unk_{i}>" for i in range(2, count)]]
+
+
+def _pegasus(config: Config, charsmap: bytes) -> Part:
+    first = _precompiled(charsmap) or [_replace(r"\n", " ", "Regex")]
+    return _pieces([*first, _replace(" {2,}", " ", "Regex")], "always", words=False)
+
+
 _TWO_SEPARATORS: Final = ("cls A sep", "cls A sep sep B sep")
 _TYPED: Final = ("cls A sep", "cls A sep B:1 sep:1")
 _BERT: Final = Recipe("WordPiece", _BERT_ROLES, *_TYPED, _bert)
@@ -243,6 +258,11 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         "Unigram", {"eos": "</s>", "unk": "<unk>", "pad": "<pad>"}, "A eos", "A eos B eos", _t5,
         unk_id=2, tail=_sentinels, extra=_sentinels,
     ),
+    "Pegasus": Recipe(
+        "Unigram", {"eos": "</s>", "unk": "<unk>", "pad": "<pad>", "mask": "<mask_2>"},
+        "A eos", "A B eos", _pegasus, head=("pad", "eos"), after_head=_pegasus_masks, skip=2,
+        extra=lambda config: [name for name in _pegasus_masks(config) if name != "mask"],
+    ),
     "Albert": Recipe(
         "Unigram", {**_BERT_ROLES, "bos": "[CLS]", "eos": "[SEP]", "unk": "<unk>", "pad": "<pad>"},
         *_TYPED, _albert, unk_id=1,
@@ -287,7 +307,10 @@ CLASS_OF_MODEL: Final[Mapping[str, str]] = {
     "camembert": "Camembert",
     "mbart": "MBart",
     "mbart50": "MBart50",
-    **dict.fromkeys(("t5", "mt5", "switch_transformers"), "T5"),
+    **dict.fromkeys(("t5", "mt5", "umt5", "switch_transformers"), "T5"),
+    "m2m_100": "M2M100",
+    "marian": "Marian",
+    "pegasus": "Pegasus",
     "albert": "Albert",
     "deberta-v2": "DebertaV2",
     "xlnet": "XLNet",
@@ -295,3 +318,12 @@ CLASS_OF_MODEL: Final[Mapping[str, str]] = {
     "canine": "Canine",
     "siglip": "Siglip",
 }  # fmt: skip
+# Classes that are not steps of a tokenizer.json: module and function that read them, and the file
+# beside which a tokenizer.json is not asked.
+OWN: Final[Mapping[str, tuple[str, str, str]]] = {
+    "ByT5": ("byt5", "read", ""),
+    "Canine": ("code_points", "read", ""),
+    "M2M100": ("spm_words", "read_m2m100", "sentencepiece.bpe.model"),
+    "Marian": ("spm_words", "read_marian", "source.spm"),
+    "Siglip": ("siglip", "read", "spiece.model"),
+}

@@ -1,6 +1,7 @@
-"""Unigram models of SentencePiece in plain Python: text to pieces and back, as its package does it.
+"""SentencePiece in plain Python: text to pieces and back by unigram and BPE models.
 
-Source: sentencepiece's `normalizer.cc`, `unigram_model.cc` and `sentencepiece_processor.cc`.
+Source: sentencepiece's `normalizer.cc`, `unigram_model.cc`, `bpe_model.cc` and
+`sentencepiece_processor.cc`.
 """
 
 from __future__ import annotations
@@ -15,36 +16,89 @@ from tallow.formats.sentencepiece import (
     BYTE,
     CONTROL,
     NORMAL,
+    UNUSED,
     USER_DEFINED,
     SentencePieceModel,
 )
 from tallow.text.charsmap import CharsMap
+from tallow.text.merging import merge
 from tallow.text.unigram_python import PieceSearch, lowest
 from tallow.text.vocab import SPACE_MARK, encode_utf8
 
 _MARK: Final = SPACE_MARK
 
 
+def _unigram(model: SentencePieceModel) -> PieceSearch:
+    normal = [s for s, k in zip(model.scores, model.kinds, strict=True) if k == NORMAL]
+    highest = max(normal, default=0.0)
+    scores = {model.pieces[index]: model.scores[index] for index in model.of_kind(NORMAL)}
+    own = [model.pieces[index] for index in model.of_kind(USER_DEFINED)]
+    # What the user defined is never cut: it is better than any pieces of its length.
+    scores |= {text: len(encode_utf8(text)) * highest - 0.1 for text in own}
+    return PieceSearch(scores, lowest(normal), single=True)
+
+
+class PairSearch:
+    """Joins neighbours into the piece of best score, until none is left."""
+
+    def __init__(self, model: SentencePieceModel) -> None:
+        known = model.of_kind(NORMAL, USER_DEFINED, UNUSED)
+        self._scores = {model.pieces[index]: model.scores[index] for index in known}
+        self._unused = {model.pieces[index] for index in model.of_kind(UNUSED)}
+        own = sorted((model.pieces[i] for i in model.of_kind(USER_DEFINED)), key=len, reverse=True)
+        self._own = re.compile("(" + "|".join(map(re.escape, own)) + ")") if own else None
+
+    def cut(self, text: str) -> list[tuple[str, bool]]:
+        """The pieces in order, and whether each is known; neighbours that are not make one."""
+        found: list[tuple[str, bool]] = []
+        for i, part in enumerate(self._own.split(text) if self._own is not None else [text]):
+            symbols = [part] if i % 2 else self._merged(part)
+            for piece in symbols:
+                known = piece in self._scores
+                if not known and found and not found[-1][1]:
+                    found[-1] = (found[-1][0] + piece, False)
+                elif piece:
+                    found.append((piece, known))
+        return found
+
+    def _merged(self, text: str) -> list[str]:
+        if not self._unused:
+            return merge(list(text), self._rank)
+        joined: dict[str, tuple[str, str]] = {}
+
+        def rank(left: str, right: str) -> float | None:
+            if left + right in self._unused:
+                joined.setdefault(left + right, (left, right))
+            return self._rank(left, right)
+
+        def used(piece: str) -> list[str]:
+            parts = joined.get(piece) if piece in self._unused else None
+            return [piece] if parts is None else [*used(parts[0]), *used(parts[1])]
+
+        return [each for piece in merge(list(text), rank) for each in used(piece)]
+
+    def _rank(self, left: str, right: str) -> float | None:
+        score = self._scores.get(left + right)
+        return None if score is None else -score
+
+
 class SentencePieceText:
     """Text to pieces and back by a model.
 
     Raises:
-        ModelError: the model is not a Unigram one.
+        ModelError: the model is of another algorithm.
     """
 
     def __init__(self, model: SentencePieceModel) -> None:
-        if model.algorithm != "unigram":
-            raise ModelError(f"{model.path}: expected a unigram model, got {model.algorithm}")
+        if model.algorithm not in ("unigram", "bpe"):
+            wanted = "a unigram or BPE model"
+            raise ModelError(f"{model.path}: expected {wanted}, got {model.algorithm}")
         self.model = model
         self.ids = {text: index for index, text in enumerate(model.pieces)}
         self._map = CharsMap(model.normalizer.charsmap)
-        normal = [s for s, k in zip(model.scores, model.kinds, strict=True) if k == NORMAL]
-        highest = max(normal, default=0.0)
-        scores = {model.pieces[index]: model.scores[index] for index in model.of_kind(NORMAL)}
         own = [model.pieces[index] for index in model.of_kind(USER_DEFINED)]
-        # What the user defined is never cut: it is better than any pieces of its length.
-        scores |= {text: len(encode_utf8(text)) * highest - 0.1 for text in own}
-        self._search = PieceSearch(scores, lowest(normal), single=True)
+        search = _unigram if model.algorithm == "unigram" else PairSearch
+        self._search: PieceSearch | PairSearch = search(model)
         longest = sorted(own, key=len, reverse=True)
         self._own = re.compile("|".join(map(re.escape, longest))) if own else None
 

@@ -16,7 +16,7 @@ from tallow.formats.sentencepiece import (
 )
 from tallow.text.folder_files import read_config, steps_of
 from tallow.text.folder_tokens import text_of
-from tallow.text.recipes import CLASS_OF_MODEL, RECIPES, Part, Recipe
+from tallow.text.recipes import CLASS_OF_MODEL, OWN, RECIPES, Part, Recipe
 
 SPIECE_NAMES: Final = (
     "sentencepiece.bpe.model", "spiece.model", "spm.model", "sentencepiece.model",
@@ -41,10 +41,12 @@ def is_there(path: Path) -> bool:
     """Whether a folder has a tokenizer.json, or vocabulary files of a class that has a recipe."""
     if (path / "tokenizer.json").is_file():
         return True
+    name = class_of(path, read_config(path, "tokenizer_config.json")) or ""
+    if name in OWN:
+        file = OWN[name][2]
+        return (path / file).is_file() if file else name == "ByT5"
     files = ("vocab.txt", "vocab.json", *SPIECE_NAMES)
-    if not any((path / name).is_file() for name in files):
-        return False
-    return (class_of(path, read_config(path, "tokenizer_config.json")) or "") in RECIPES
+    return name in RECIPES and any((path / each).is_file() for each in files)
 
 
 def class_of(path: Path, config: Mapping[str, Any]) -> str | None:
@@ -270,8 +272,10 @@ def _unigram(path: Path, recipe: Recipe, config: Mapping[str, Any]) -> Read:
         return [[texts.get(name, name), 0.0] for name in names]
 
     own = [list(row) for row in zip(model.pieces, model.scores, strict=True)]
-    vocab = [*fixed(recipe.head), *own[recipe.skip :], *fixed(recipe.tail(config))]
-    unk = model.unk_id if recipe.unk_id is None else recipe.unk_id
+    head = [*fixed(recipe.head), *fixed(recipe.after_head(config))]
+    vocab = [*head, *own[recipe.skip :], *fixed(recipe.tail(config))]
+    moved = model.unk_id - recipe.skip + len(head)
+    unk = moved if recipe.unk_id is None else recipe.unk_id
     if unk >= len(vocab):
         raise FormatError(file, "ModelProto.pieces", f"more than {unk} pieces", len(vocab))
     ids = {text: index for index, (text, _) in enumerate(vocab)}
