@@ -157,8 +157,10 @@ if TYPE_CHECKING:
         Segmenter,
         SpeakerEmbedder,
         SpeechSynthesizer,
+        Summarizer,
         TextClassifier,
         TokenClassifier,
+        Translator,
         VoiceActivity,
         ZeroShotImageClassifier,
     )
@@ -184,7 +186,8 @@ _SUBMODULES = (
 _MODULES = {
     ".tasks": (
         "LLM", "Embedder", "Reranker", "TextClassifier",
-        "TokenClassifier", "ImageClassifier", "ImageEmbedder", "Detector",
+        "TokenClassifier", "Translator", "Summarizer",
+        "ImageClassifier", "ImageEmbedder", "Detector",
         "Segmenter", "ZeroShotImageClassifier", "LineReader", "VoiceActivity",
         "SpeakerEmbedder", "SpeechSynthesizer",
     ),

@@ -115,7 +115,7 @@ def case(make, tokenizer="", *, model=None, added=None, options=(), **config):
     return make, dict(options), config, model, added
 
 
-LANGUAGES = [f"__{code}__" for code in spm_words._LANGUAGES["m2m100"]]
+LANGUAGES = [f"__{code}__" for code in spm_words.LANGUAGES["m2m100"]]
 LSTRIP = {"lstrip": True, "rstrip": False, "single_word": False, "normalized": False}
 NAMES = {"special": ("<pad>", "<unk>", "<c>", "<s>", "<m>")}
 USER = {"user_defined_symbols": ["<u1>", "the"], "control_symbols": ["<c1>"]}

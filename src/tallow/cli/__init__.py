@@ -9,9 +9,9 @@ from functools import partial
 from importlib import import_module
 
 COMMANDS = (
-    "chat", "generate", "embed", "rerank", "classify", "detect", "segment", "read", "ocr", "table",
-    "vad", "speak", "serve", "inspect", "convert", "quantize", "export", "imatrix", "diff", "pull",
-    "models", "bench", "profile",
+    "chat", "generate", "translate", "summarize", "embed", "rerank", "classify", "detect",
+    "segment", "read", "ocr", "table", "vad", "speak", "serve", "inspect", "convert", "quantize",
+    "export", "imatrix", "diff", "pull", "models", "bench", "profile",
 )  # fmt: skip
 """Each is a function of the same name in the module of the same name, in the order of the help."""
 

@@ -78,6 +78,35 @@ def find_texts(words: Sequence[str], output: str | None = None) -> Iterator[Name
                 yield from _lines(str(path))
 
 
+def find_whole_texts(words: Sequence[str], output: str | None = None) -> Iterator[NamedItem]:
+    """The texts of a command line: of files all of them, of .jsonl each row, else the word itself.
+
+    What cannot be read is an item with an error.
+
+    Raises:
+        ArgumentError: `output` is named as an input.
+    """
+    for word in words:
+        for path in ["-"] if word == "-" else _paths(word, TEXTS, output):
+            if isinstance(path, NamedItem):
+                yield path
+            elif str(path).endswith(".jsonl"):
+                yield from _lines(str(path))
+            else:
+                yield _whole(str(path))
+
+
+def _whole(name: str) -> NamedItem:
+    from tallow.cli.options import read_text
+    from tallow.errors import TallowError
+
+    try:
+        text = read_text(name, "TEXT").removeprefix("\ufeff")
+    except TallowError as error:
+        return NamedItem(name, error=error)
+    return NamedItem(name, text.replace("\r\n", "\n").rstrip("\n"))
+
+
 def find_pictures(words: Sequence[str], output: str | None = None) -> Iterator[NamedItem]:
     """The pictures of a command line; a word that is no file stays, to fail by its own name."""
     from tallow.cli.options import read_text

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from tallow.tasks.speaker_embedder import SpeakerEmbedder
     from tallow.tasks.speech_synthesizer import SpeechSynthesizer
     from tallow.tasks.stream import Stream
+    from tallow.tasks.summarizer import Summarizer
     from tallow.tasks.text_classifier import TextClassifier
     from tallow.tasks.token_classifier import TokenClassifier
+    from tallow.tasks.translator import Translator
     from tallow.tasks.voice_activity import VoiceActivity
 
 __all__ = [
@@ -33,6 +35,8 @@ __all__ = [
     "Reranker",
     "TextClassifier",
     "TokenClassifier",
+    "Translator",
+    "Summarizer",
     "ImageClassifier",
     "ImageEmbedder",
     "Detector",
@@ -53,6 +57,8 @@ _HOMES = {
     "Reranker": "reranker",
     "TextClassifier": "text_classifier",
     "TokenClassifier": "token_classifier",
+    "Translator": "translator",
+    "Summarizer": "summarizer",
     "ImageClassifier": "image_tasks",
     "ImageEmbedder": "image_tasks",
     "Detector": "image_tasks",

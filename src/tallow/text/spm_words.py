@@ -27,7 +27,7 @@ _M2M100: Final = (
     "ms my ne nl no ns oc or pa pl ps pt ro ru sd si sk sl so sq sr ss su sv sw ta th tl tn tr uk "
     "ur uz vi wo xh yi yo zh zu"
 )
-_LANGUAGES: Final = {
+LANGUAGES: Final = {
     "m2m100": _M2M100.split(),
     "wmt21": ["en", "ha", "is", "ja", "cs", "ru", "zh", "de"],
 }
@@ -143,17 +143,17 @@ def read_m2m100(path: Path, config: Mapping[str, Any], engine: str) -> tuple[Voc
     text = SentencePieceText(open_sentencepiece(_file(path, "sentencepiece.bpe.model")))
     ids, where = _ids(path), path / "tokenizer_config.json"
     names = config.get("language_codes") or "m2m100"
-    if names not in _LANGUAGES:
-        raise FormatError(where, "language_codes", " or ".join(_LANGUAGES), names)
+    if names not in LANGUAGES:
+        raise FormatError(where, "language_codes", " or ".join(LANGUAGES), names)
     first = len(ids)
     if sorted(ids.values()) != list(range(first)):
         raise FormatError(path / "vocab.json", "ids", f"0 to {first - 1}", "others")
-    ids |= {f"__{code}__": first + i for i, code in enumerate(_LANGUAGES[names])}
+    ids |= {f"__{code}__": first + i for i, code in enumerate(LANGUAGES[names])}
     roles = {"bos": "<s>", "eos": "</s>", "sep": "</s>", "unk": "<unk>", "pad": "<pad>"}
     special = _special(path, config, roles, ids)
     language = config.get("src_lang") or "en"
     if f"__{language}__" not in ids:
-        raise FormatError(where, "src_lang", "one of " + ", ".join(_LANGUAGES[names]), language)
+        raise FormatError(where, "src_lang", "one of " + ", ".join(LANGUAGES[names]), language)
     head = TemplateSlot(None, (ids[f"__{language}__"],), 0)
     eos = TemplateSlot(None, (ids[roles["eos"]],), 0)
     single = (head, TemplateSlot(0, (), 0), eos)
