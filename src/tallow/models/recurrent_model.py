@@ -61,9 +61,7 @@ class RecurrentModel(DecoderModel):
         setattr(self, words, Embedding(cfg.vocab_size, cfg.hidden_size, padding))
         self.layers = ModuleList(layers)
         setattr(self, last, norm)
-        if rope is not None:
-            self.rope = rope
-        self.turns = rope is not None
+        self.turning = rope
 
     @property
     def words(self) -> Module:
@@ -71,14 +69,13 @@ class RecurrentModel(DecoderModel):
         found: Module = getattr(self, self.names[0])
         return found
 
-    def embed(self, ids: Tensor) -> Tensor:
-        """What goes into the first layer, `(batch, length, size)`."""
-        found: Tensor = self.words(ids)
-        return found
+    def scaled(self, x: Tensor) -> Tensor:
+        """What goes into the first layer, of embeddings `(batch, length, size)`."""
+        return x
 
     def places(self, positions: Tensor) -> Tensor | None:
         """What layers are told of integer positions `(batch or 1, length)`."""
-        return self.rope.table(positions) if self.turns else None
+        return None if self.turning is None else self.turning.table(positions)
 
     def forward_static(
         self,
@@ -95,11 +92,8 @@ class RecurrentModel(DecoderModel):
 
         As of `Decoder`.
         """
-        if embeds is None:
-            assert ids is not None
-            x = self.embed(ids)
-        else:
-            x = embeds if embeds.dtype is f32 else embeds.to(f32)
+        x: Tensor = self.words(ids) if embeds is None else embeds
+        x = self.scaled(x if x.dtype is f32 else x.to(f32))
         mask = None if mask is None else last_positions(mask, x.shape[1])
         if positions is None:
             positions = arange(x.shape[1], dtype=i64).unsqueeze(0)
@@ -137,6 +131,11 @@ class RecurrentLM(CausalLM):
         self.lm_head = Linear(cfg.hidden_size, cfg.vocab_size, bias=False)
         if cfg.tie_word_embeddings:
             tie(self.lm_head, "weight", model.words, "weight")
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits `(…, vocab_size)` in float32 of hidden states `(…, size)`."""
+        found: Tensor = self.lm_head(hidden)
+        return found
 
 
 def under(name: str) -> Any:

@@ -57,9 +57,11 @@ gemma: GemmaModel GemmaForCausalLM=Gemma GemmaForSequenceClassification
     GemmaForTokenClassification
 gpt2: GPT2LMHeadModel GPT2Model GPT2ForSequenceClassification GPT2ForTokenClassification
     GPT2ForQuestionAnswering
+granitemoehybrid: GraniteMoeHybridModel GraniteMoeHybridForCausalLM
 hiera: HieraModel HieraForImageClassification HieraBackbone
 hubert: HubertModel HubertForCTC HubertForSequenceClassification
 idefics3: Idefics3ForConditionalGeneration
+jamba: JambaModel JambaForCausalLM
 jina_bert: JinaBertModel JinaBertForMaskedLM JinaBertForSequenceClassification
     JinaBertForTokenClassification JinaBertForQuestionAnswering
 jina_embeddings_v3: JinaEmbeddingsV3Model JinaEmbeddingsV3ForMaskedLM

@@ -39,6 +39,28 @@ LFM2 = {
     "layer_types": ["conv", "full_attention", "conv"],
     "block_multiple_of": 32,
 }
+JAMBA = {
+    **MIXED,
+    "num_hidden_layers": 3,
+    "attn_layer_period": 2,
+    "attn_layer_offset": 1,
+    "num_experts": 1,
+    "mamba_d_state": 8,
+    "mamba_dt_rank": 4,
+}
+GRANITE = {
+    **MIXED,
+    "num_hidden_layers": 3,
+    "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+    "num_local_experts": 0,
+    "shared_intermediate_size": 64,
+    "mamba_n_heads": 4,
+    "mamba_d_state": 8,
+    "embedding_multiplier": 1.5,
+    "residual_multiplier": 0.7,
+    "attention_multiplier": 0.3,
+    "logits_scaling": 2.0,
+}
 # Decays of exp(-dt exp(A_log)) that neither stay nor vanish.
 STATES = {"*A_log": 0.5, "*dt_bias": 0.5, "*conv1d.weight": 0.6, "*.D": 0.5}
 
@@ -75,6 +97,18 @@ SPECS = {
     ),
     **recurrent("falcon_mamba", "FalconMamba", {**MAMBA, **UNTIED, "mixer_rms_eps": 1e-5}),
     **recurrent("lfm2", "Lfm2", LFM2),
+    **recurrent("jamba", "Jamba", JAMBA),
+    **recurrent("granitemoehybrid", "GraniteMoeHybrid", GRANITE),
+    "granitemoehybrid_rope": Spec(
+        "GraniteMoeHybridForCausalLM", "GraniteMoeHybridConfig",
+        {**GRANITE, "position_embedding_type": "rope", "attention_bias": True},
+        texts(), ("logits",), stds=STATES,
+    ),
 }  # fmt: skip
-for name in ("falcon_mamba", "lfm2"):  # of left padding, attention says nothing that counts
+for name in (
+    "falcon_mamba",
+    "lfm2",
+    "jamba",
+    "granitemoehybrid",
+):  # of left padding, attention says nothing that counts
     del SPECS[f"{name}_model"]

@@ -12,7 +12,6 @@ from tallow.models.blocks.hybrid_layer import MixedLayer, Names
 from tallow.models.blocks.mamba import CausalConv, masked
 from tallow.models.blocks.mamba_gguf import CONV
 from tallow.models.config import DecoderConfig
-from tallow.models.decoder_model import rope_of
 from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUF_DECODER, Key, Kind
 from tallow.models.recurrent_model import RecurrentLM, RecurrentModel
@@ -206,7 +205,7 @@ class Lfm2Model(RecurrentModel):
     names = ("embed_tokens", "embedding_norm")
 
     def __init__(self, cfg: Lfm2Config) -> None:
-        rope = rope_of(cfg)
+        rope = Rope(cfg.head_dim, cfg.rope_theta, cfg.rope_scaling, factors=cfg.rope_factors)
         layers = [_layer(cfg, i, rope) for i in range(cfg.num_hidden_layers)]
         norm = RMSNorm(cfg.hidden_size, cfg.rms_norm_eps)
         super().__init__(cfg, layers, norm, padding=cfg.pad_token_id, rope=rope)

@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 from tallow.models.blocks.mamba import GatedNorm, HeadMixer, MixerLayer
 from tallow.models.blocks.mamba_config import StateSpaceConfig
 from tallow.models.blocks.mamba_gguf import GGUF_HEADS
+from tallow.models.blocks.mamba_heads import read_limits
 from tallow.models.configs import custom, size
 from tallow.models.fields import Fields
 from tallow.models.recurrent_model import RecurrentLM, RecurrentModel, under
 from tallow.nn import RMSNorm
-
-
-def _limits(fields: Fields, name: str, default: Any) -> tuple[float, float]:
-    value = fields.get(name)
-    if value is None:
-        return 0.0, math.inf
-    good = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2
-    # JSON has no infinity: files say Infinity, or an object that names it.
-    found = [_infinite(each) for each in value] if good else []
-    if not good or not all(type(each) in (int, float) for each in found) or found[0] > found[1]:
-        raise fields.error(name, "the least and the largest time step", value)
-    return float(found[0]), float(found[1])
-
-
-def _infinite(value: Any) -> Any:
-    if isinstance(value, dict) and set(value) == {"__float__"}:
-        return {"Infinity": math.inf, "-Infinity": -math.inf}.get(value["__float__"])
-    return value
 
 
 class Mamba2Config(StateSpaceConfig):
@@ -45,7 +26,9 @@ class Mamba2Config(StateSpaceConfig):
     state_size: int = size(128, high=1024)
     num_hidden_layers: int = size(64, low=0, high=4096)
     n_groups: int = size(8)
-    time_step_limit: tuple[float, float] = custom((0.0, math.inf), _limits)
+    time_step_limit: tuple[float, float] = custom(
+        (0.0, math.inf), lambda fields, name, _: read_limits(fields, name)
+    )
     tie_word_embeddings: bool = False
 
     def check(self, fields: Fields) -> None:

@@ -1,0 +1,133 @@
+"""Granite 4 hybrid: Mamba 2 layers between some of attention, with multipliers of Granite."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from tallow.lazy_dataclasses import dataclass, replace
+from tallow.models.blocks import Attention, Rope
+from tallow.models.blocks.hybrid_layer import MixedLayer, Names
+from tallow.models.blocks.mamba_heads import HeadSizes, read_heads
+from tallow.models.config import DecoderConfig
+from tallow.models.fields import Fields
+from tallow.models.recurrent_model import RecurrentLM, RecurrentModel
+from tallow.nn import Linear, Module, RMSNorm
+from tallow.ops import silu_mul
+from tallow.tensor import Tensor
+
+_ATTENTION, _MAMBA = ("attention", "full_attention"), ("mamba", "linear_attention")
+
+
+@dataclass(frozen=True)
+class GraniteMoeHybridConfig(DecoderConfig):
+    """Of Hugging Face's `GraniteMoeHybridConfig`; `attends` says which layers are attention."""
+
+    without_effect = DecoderConfig.without_effect | {
+        "mamba_chunk_size", "normalization_function", "init_method", "output_router_logits",
+        "router_aux_loss_coef", "layers_block_type", "intermediate_size", "num_experts_per_tok",
+    }  # fmt: skip
+
+    mamba: HeadSizes | None = None
+    attends: tuple[bool, ...] = ()
+    turns: bool = False
+    embedding_multiplier: float = 1.0
+    logits_scaling: float = 1.0
+    residual_multiplier: float = 1.0
+    attention_multiplier: float = 1.0
+
+    @classmethod
+    def read(cls, fields: Fields) -> Self:
+        """Positions are turned only where the config says so; the shared network is the whole."""
+        fields = fields.with_value(
+            "intermediate_size", fields.get("shared_intermediate_size") or 1024
+        )
+        cfg = super().read(fields)
+        if fields.integer("num_local_experts", 8, low=0):
+            wanted = "0 (experts are not supported)"
+            raise fields.error("num_local_experts", wanted, fields.get("num_local_experts"))
+        kind = fields.get("position_embedding_type")
+        if kind not in (None, "nope", "rope"):
+            raise fields.error("position_embedding_type", "rope, nope or null", kind)
+        bias = fields.flag("attention_bias")
+        names = ("embedding", "residual", "attention")
+        factors: dict[str, Any] = {
+            f"{name}_multiplier": fields.number(f"{name}_multiplier", 1.0) for name in names
+        }
+        return replace(
+            cfg,
+            mamba=read_heads(fields, cfg.hidden_size, state_size=256),
+            attends=_attends(fields, cfg.num_hidden_layers),
+            turns=kind == "rope",
+            qkv_bias=bias,
+            output_bias=bias,
+            logits_scaling=fields.number("logits_scaling", 1.0),
+            **factors,
+        )
+
+
+def _attends(fields: Fields, layers: int) -> tuple[bool, ...]:
+    kinds = fields.get("layer_types")
+    kinds = kinds if kinds is not None else fields.get("layers_block_type")
+    kinds = [_MAMBA[0]] * layers if kinds is None else kinds
+    known = (*_ATTENTION, *_MAMBA)
+    if not isinstance(kinds, list) or len(kinds) < layers or any(k not in known for k in kinds):
+        raise fields.error("layer_types", f"{layers} of {', '.join(known)}", kinds)
+    return tuple(kind in _ATTENTION for kind in kinds[:layers])
+
+
+class SharedMlp(Module):
+    """`output_linear(silu(gate) * up)`, both of one product."""
+
+    def __init__(self, size: int, hidden: int) -> None:
+        self.input_linear = Linear(size, 2 * hidden, bias=False)
+        self.output_linear = Linear(hidden, size, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., size)` → the same shape."""
+        return self.output_linear(silu_mul(*self.input_linear(x).chunk(2, -1)))
+
+
+def _layer(cfg: GraniteMoeHybridConfig, index: int, rope: Rope | None) -> MixedLayer:
+    size, eps, attends = cfg.hidden_size, cfg.rms_norm_eps, cfg.attends[index]
+    assert cfg.mamba is not None
+    mixer: Module = cfg.mamba.mixer(size, eps)
+    if attends:
+        mixer = Attention(
+            size, cfg.num_attention_heads, cfg.num_key_value_heads, cfg.head_dim,
+            bias=cfg.qkv_bias, out_bias=cfg.output_bias, rope=rope, causal=True,
+            scale=cfg.attention_multiplier,
+        )  # fmt: skip
+    name = "self_attn" if attends else "mamba"
+    names = Names("input_layernorm", name, "post_attention_layernorm", "shared_mlp")
+    mlp = SharedMlp(size, cfg.intermediate_size)
+    norms = RMSNorm(size, eps), RMSNorm(size, eps)
+    return MixedLayer(names, mixer, mlp, norms, scale=cfg.residual_multiplier)
+
+
+class GraniteMoeHybridModel(RecurrentModel):
+    """The decoder without a head."""
+
+    config_class = GraniteMoeHybridConfig
+
+    def __init__(self, cfg: GraniteMoeHybridConfig) -> None:
+        rope = Rope(cfg.head_dim, cfg.rope_theta, cfg.rope_scaling) if cfg.turns else None
+        layers = [_layer(cfg, i, rope) for i in range(cfg.num_hidden_layers)]
+        norm = RMSNorm(cfg.hidden_size, cfg.rms_norm_eps)
+        super().__init__(cfg, layers, norm, padding=cfg.pad_token_id, rope=rope)
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """Embeddings times the multiplier."""
+        return x * self.config.embedding_multiplier
+
+
+class GraniteMoeHybridForCausalLM(RecurrentLM):
+    """A decoder with the scores of the next token."""
+
+    config_class = GraniteMoeHybridConfig
+
+    def __init__(self, cfg: GraniteMoeHybridConfig) -> None:
+        super().__init__(cfg, GraniteMoeHybridModel(cfg))
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits `(…, vocab_size)`, divided by the config's scale."""
+        return super().head(hidden) / self.config.logits_scaling
