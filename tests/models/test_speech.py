@@ -101,3 +101,29 @@ def test_configs_that_contradict_themselves(key, value, told, tmp_path):
     path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
     with pytest.raises(ModelError, match=f"{key}: expected {told}"):
         tl.models.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("encoder_num_attention_heads", 4, "2, as decoder_num_attention_heads"),
+        ("decoder_num_key_value_heads", 1, "2, as decoder_num_attention_heads"),
+        ("rope_parameters", {"rope_type": "yarn"}, "'default'"),
+        ("rope_parameters", {"partial_rotary_factor": 0.8}, "an even part of a head"),
+        ("hidden_size", 25, "a divisor of hidden_size 25"),
+    ],
+)
+def test_moonshine_says_what_it_cannot(key, value, told, tmp_path):
+    shutil.copytree(Case("moonshine").folder, tmp_path / "model")
+    path = tmp_path / "model" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(ModelError, match=f"expected {told}"):
+        tl.models.load(tmp_path / "model")
+
+
+def test_the_shortest_sound_for_moonshine():
+    model = Case("moonshine_generation").load()
+    ids = tl.tensor([[1]])
+    assert model(tl.zeros(1, 895), decoder_input_ids=ids).logits.shape == (1, 1, 48)
+    with pytest.raises(ArgumentError, match="input_values: expected 895 samples or more, got 894"):
+        model(tl.zeros(1, 894), decoder_input_ids=ids)

@@ -49,20 +49,24 @@ class DecoderInputs(NamedTuple):
 
 
 class LayerInputs(NamedTuple):
-    """What layers are given beside hidden states; `seen` takes what goes in and what they give."""
+    """What layers are given beside hidden states; `seen` takes what goes in and what they give.
+
+    `positions` `(batch or 1, n)` count from the first of the row.
+    """
 
     mask: Tensor | None = None
     context: Tensor | None = None
     context_mask: Tensor | None = None
     states: Sequence[SelfAndCross | None] | None = None
     seen: list[Tensor] | None = None
+    positions: Tensor | None = None
 
 
 def run_layers(
     layers: ModuleList, x: Tensor, inputs: LayerInputs, norm: Module | None = None
 ) -> Tensor:
     """`(batch, n, size)` through layers that attend to a context too, and a last norm."""
-    mask, context, context_mask, states, seen = inputs
+    mask, context, context_mask, states, seen, _ = inputs
     mask = None if mask is None else as_mask(mask)
     context_mask = None if context_mask is None else as_mask(context_mask)
     for layer, state in zip(layers, states or [None] * len(layers), strict=True):
@@ -154,7 +158,7 @@ class TextStack(Model):
         if state is None:
             at = arange(n, dtype=i64).unsqueeze(0)
             x = self.embed(DecoderInputs(input_ids, embeds, at, places, types))
-            return self.run(x, LayerInputs(mask, context, context_mask, seen=seen))
+            return self.run(x, LayerInputs(mask, context, context_mask, seen=seen, positions=at))
         alone = mask is None and places is None and types is None
         wanted = "none of attention_mask, position_ids and token_type_ids beside a state"
         expect(alone, "forward", wanted, "some", ArgumentError)
@@ -188,8 +192,9 @@ class TextStack(Model):
         """Hidden states of what comes after `state`, which is neither reserved nor committed."""
         given = ids if embeds is None else embeds
         assert given is not None
-        x = self.embed(DecoderInputs(ids, embeds, state.positions(given.shape[1])))
-        return self.run(x, LayerInputs(states=state.layers, seen=seen))
+        at = state.positions(given.shape[1])
+        x = self.embed(DecoderInputs(ids, embeds, at))
+        return self.run(x, LayerInputs(states=state.layers, seen=seen, positions=at))
 
 
 class TextDecoder(TextStack, GenerativeModel):

@@ -27,6 +27,28 @@ def sounds(length: int = 400, *, batch: int = 2, short: int | None = 131) -> Inp
     return make
 
 
+def spoken(inputs: Inputs, length: int = 6) -> Inputs:
+    """The same with ids of a decoder."""
+
+    def make(config: Any, source: torch.Generator) -> dict[str, torch.Tensor]:
+        found = inputs(config, source)
+        rows = found["input_values"].shape[0]
+        ids = torch.randint(3, config.vocab_size, (rows, length), generator=source)
+        return {**found, "decoder_input_ids": ids}
+
+    return make
+
+
+MOONSHINE = {
+    "vocab_size": 48,
+    "hidden_size": 24,
+    "intermediate_size": 64,
+    "encoder_num_hidden_layers": 2,
+    "decoder_num_hidden_layers": 2,
+    "encoder_num_attention_heads": 2,
+    "decoder_num_attention_heads": 2,
+    "max_position_embeddings": 64,
+}
 WAV2VEC2 = {
     "vocab_size": 24,
     "hidden_size": 32,
@@ -138,5 +160,24 @@ SPECS = {
         STATES,
         options=HIDDEN,
         singles=False,
+    ),
+    "moonshine": Spec(
+        "MoonshineModel",
+        "MoonshineConfig",
+        MOONSHINE,
+        spoken(sounds(2300, short=500)),
+        ("last_hidden_state", "decoder_hidden_states", "encoder_hidden_states"),
+        STDS,
+        singles=False,
+        options=HIDDEN,
+    ),
+    "moonshine_generation": Spec(
+        "MoonshineForConditionalGeneration",
+        "MoonshineConfig",
+        {**MOONSHINE, "attention_bias": True, "decoder_num_hidden_layers": 1},
+        spoken(sounds(2300, short=None)),
+        ("logits",),
+        STDS,
+        generate={"greedy": {"decoder_input_ids": None, "max_new_tokens": 12}},
     ),
 }  # fmt: skip
