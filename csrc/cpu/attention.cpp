@@ -67,8 +67,13 @@ void load_queries(const Problem& p, const Unit& u, Workspace& w) {
       widen(p.q.ptr<T>() + from, p.q.strides[3], w.q + r * p.ldq, p.d, p.scale);
     });
     for (int64_t c = p.d; c < p.ldq; ++c) w.q[r * p.ldq + c] = 0;
-    const int64_t low = p.window > 0 && at >= p.window ? at - p.window + 1 : 0;
-    const int64_t high = p.causal && at + 1 < length ? at + 1 : length;
+    int64_t low = p.window > 0 && at >= p.window ? at - p.window + 1 : 0;
+    int64_t high = p.causal && at + 1 < length ? at + 1 : length;
+    if (p.piece > 0) {
+      const int64_t piece = at / p.piece * p.piece;
+      low = piece > low ? piece : low;
+      high = high - piece > p.piece ? piece + p.piece : high;
+    }
     w.low[r] = low > u.key_begin ? low : u.key_begin;
     w.high[r] = high < u.key_end ? high : u.key_end;
   }
@@ -89,6 +94,11 @@ void reset_softmax(const Problem& p, int64_t rows, Workspace& w) {
       store(s + j, tanh(load(s + j) * inverse) * factor);
   }
   const int64_t low = w.low[r] - tile, high = w.high[r] - tile;
+  if (p.slopes.data) {
+    const float slope = p.slope_log2(u.head(p, r));
+    const int64_t ahead = tile - p.start_of(u.bi) - u.position(r);
+    for (int64_t j = begin; j < end; ++j) s[j] += slope * static_cast<float>(ahead + j);
+  }
   if (p.has_mask) {
     const int64_t step = p.mask.strides[3];
     const int64_t at = u.bi * p.mask.strides[0] + u.head(p, r) * p.mask.strides[1] +
@@ -241,8 +251,18 @@ void tile_direct(const Problem& p, const Unit& u, Workspace& w, int64_t tile, in
   });
 }
 
-void store_row(const Problem& p, const Unit& u, int64_t r, const float* o, float total) {
-  const float factor = total == 0 ? p.nothing : 1 / total;
+// What a row's outputs are multiplied by: 1 / total, of weights relative to 2^top; a sink counts as
+// one more of them.
+TL_INLINE float row_factor(const Problem& p, const Unit& u, int64_t r, float total, float top) {
+  if (!p.sinks.data) return total == 0 ? p.nothing : 1 / total;
+  const float sink = p.sink_log2(u.head(p, r));
+  if (!(sink > top)) return 1 / (total + exp2_negative(splat(sink - top))[0]);
+  const float shrink = exp2_negative(splat(top - sink))[0];
+  return shrink / (total * shrink + 1);
+}
+
+void store_row(const Problem& p, const Unit& u, int64_t r, const float* o, float total, float top) {
+  const float factor = row_factor(p, u, r, total, top);
   const int64_t at =
       u.bi * p.out.strides[0] + u.head(p, r) * p.out.strides[1] + u.position(r) * p.out.strides[2];
   with_float(p.out.dtype, [&]<class T>(T) {
@@ -309,7 +329,8 @@ void run_unit(const Problem& p, int64_t index, Workspace& w, bool direct) {
   }
   if (!p.parts) {
     const float *o = one ? w.o : w.before_o, *total = one ? w.total : w.before_total;
-    for (int64_t r = 0; r < rows; ++r) store_row(p, u, r, o + r * p.ldo, total[r]);
+    const float* top = one ? w.top : w.before_top;
+    for (int64_t r = 0; r < rows; ++r) store_row(p, u, r, o + r * p.ldo, total[r], top[r]);
     return;
   }
   float* part = p.parts + index * p.part_floats();
@@ -330,7 +351,7 @@ void merge_unit(const Problem& p, int64_t index) {
       const float *part = base + c * p.part_floats(), *top = part + rows * p.ldo + r;
       merge_row(part + r * p.ldo, *top, top[rows], p.ldo, o, tops + r, totals + r);
     }
-    store_row(p, u, r, o, totals[r]);
+    store_row(p, u, r, o, totals[r], tops[r]);
   }
 }
 
@@ -351,9 +372,7 @@ void split_into_units(Problem& p, bool direct) {
   if (p.chunks < 1) p.chunks = 1;
 }
 
-const char* attention(const Arg* args, int) {
-  Problem p;
-  if (const char* error = read_problem(p, args)) return error;
+const char* run_problem(Problem& p) {
   if (p.b == 0 || p.h == 0 || p.n == 0 || p.dv == 0) return nullptr;
   const bool direct = p.group * p.n <= kDirectRows;
   split_into_units(p, direct);
@@ -385,6 +404,19 @@ const char* attention(const Arg* args, int) {
   return nullptr;
 }
 
+const char* attention(const Arg* args, int) {
+  Problem p;
+  const char* error = read_problem(p, args);
+  return error ? error : run_problem(p);
+}
+
+const char* attention_per_head(const Arg* args, int) {
+  Problem p;
+  if (const char* error = read_problem(p, args)) return error;
+  const char* error = read_per_head(p, args);
+  return error ? error : run_problem(p);
+}
+
 }  // namespace
 
 void register_attention_backward(KernelTable& t);
@@ -392,6 +424,10 @@ void register_attention(KernelTable& t);
 void register_attention(KernelTable& t) {
   t.add("attention",
         "out:out q:in k:in v:in start:in? mask:in? scale:f causal:i window:i softcap:f", attention);
+  t.add("attention_per_head",
+        "out:out q:in k:in v:in start:in? mask:in? scale:f causal:i window:i softcap:f sinks:in? "
+        "slopes:in? chunk:i",
+        attention_per_head);
 #ifndef TL_INFERENCE
   register_attention_backward(t);
 #endif

@@ -13,9 +13,11 @@ enum : int64_t { kCausal = 1, kNanForNothing = 2 };
 
 struct AttentionProblem {
   View q, k, v, out, start, mask;
+  View sinks, slopes;  // f32 by head; without data where there are none
   bool has_start, has_mask, causal;
   float nothing;  // what a query without any key gets
   int64_t b, h, hk, group, n, m, d, dv, window;
+  int64_t piece;     // keys of a piece of the text, beyond which nothing is seen; 0: all
   float scale, cap;  // scale: what q is multiplied by; without a cap it takes the scores to base-2
                      // logarithms
   int64_t ldq, ldo;  // row lengths of q and the output in the workspace
@@ -27,6 +29,12 @@ struct AttentionProblem {
     return has_start ? start.ptr<int64_t>()[bi * start.strides[0]] : 0;
   }
   TL_INLINE int64_t length_of(int64_t bi) const { return has_start ? start_of(bi) + n : m; }
+  TL_INLINE float sink_log2(int64_t head) const {
+    return sinks.ptr<float>()[head * sinks.strides[0]] * kLog2e;
+  }
+  TL_INLINE float slope_log2(int64_t head) const {
+    return slopes.ptr<float>()[head * slopes.strides[0]] * kLog2e;
+  }
   TL_INLINE int64_t part_floats() const { return block * group * (ldo + 2); }
 };
 
@@ -102,8 +110,23 @@ inline const char* read_problem(AttentionProblem& p, const Arg* args) {
   p.scale = static_cast<float>(args[6].f) * (p.cap > 0 ? 1 : kLog2e);
   read_rules(p, args[7].i);
   p.window = args[8].i;
+  p.piece = 0;
+  p.sinks.data = p.slopes.data = nullptr;
   const char* error = p.has_start ? check_start(p) : nullptr;
   return error || !p.has_mask ? error : check_mask(p);
+}
+
+// What the kernel `attention_per_head` is given beyond that.
+inline const char* read_per_head(AttentionProblem& p, const Arg* args) {
+  for (int i = 0; i < 2; ++i) {
+    View& to = i ? p.slopes : p.sinks;
+    if (args[10 + i].kind != Arg::array) continue;
+    to = *args[10 + i].a;
+    if (to.dtype != DType::f32 || to.ndim != 1 || to.shape[0] != p.h)
+      return "attention_per_head: expected sinks and slopes (h) in f32";
+  }
+  p.piece = args[12].i;
+  return p.piece < 0 ? "attention_per_head: expected a chunk of at least 0" : nullptr;
 }
 
 // Query positions of one (batch, kv head) against some keys: what one thread computes.

@@ -134,7 +134,7 @@ def test_a_head_alone_serves_a_tied_model(run, tmp_path):  # noqa: F811
 
 
 def test_a_config_that_tallow_cannot_use_stops_no_copy(run, folder, tmp_path):  # noqa: F811
-    change(folder, hidden_act="gelu")
+    change(folder, hidden_act="gelo")
     code, _, err = run("convert", folder, tmp_path / "out.safetensors")
     assert code == 0 and "note: not held against its config, which Tallow cannot use" in err
     assert run("convert", folder, tmp_path / "out.gguf")[0] == 1

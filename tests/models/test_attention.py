@@ -7,7 +7,7 @@ import pytest
 
 import tallow as tl
 from tallow.errors import ShapeError
-from tallow.models.blocks import Attention, Rope, attend
+from tallow.models.blocks import Attention, JoinedAttention, Rope, RopeScaling, attend
 from tallow.nn import RMSNorm
 
 SIZE, HEADS, DIM, BATCH, N, M = 24, 4, 6, 2, 5, 7
@@ -237,3 +237,70 @@ def test_torch_s_attention_with_positions_as_in_detr():
     extras = {"q_extra": tl.tensor(q_extra), "k_extra": tl.tensor(k_extra)}
     found = ours(tl.tensor(x), context=tl.tensor(context), **extras)
     close(found.detach(), theirs(*given)[0].detach().numpy())
+
+
+# --- parts that few families have -----------------------------------------------------------------
+
+
+def slow(layer, x, table, joined):
+    """`expected` of a joined matrix, with rows in groups."""
+    width, groups = layer.head_dim, layer.groups
+    both = layer.heads // groups + 2 * (layer.kv_heads // groups)
+    rows = np.split(joined, groups * both)  # a head each
+    h, hk = layer.heads // groups, layer.kv_heads // groups
+    parts = {"q": [], "k": [], "v": []}
+    for group in range(groups):
+        own = rows[group * both : (group + 1) * both]
+        parts["q"] += own[:h]
+        parts["k"] += own[h : h + hk]
+        parts["v"] += own[h + hk :]
+    plain = Attention(SIZE, layer.heads, layer.kv_heads, width, rope=layer.rope, causal=True)
+    for name, weights in parts.items():
+        getattr(plain, f"{name}_proj").weight.data.copy_(tl.tensor(np.concatenate(weights)))
+    plain.o_proj.weight.data.copy_(layer.o_proj.weight.data)
+    return plain.requires_grad_(False)(tl.tensor(x), positions=table)
+
+
+@pytest.mark.parametrize(("heads", "groups"), [(4, 1), (4, 4), (2, 2), (2, 1)])
+def test_joined_projections(heads, groups):
+    rope = Rope(4)  # rotates a part of the head
+    layer = JoinedAttention(
+        SIZE, HEADS, heads, DIM, joined="qkv", groups=groups, rope=rope, causal=True
+    )
+    drawn(layer)
+    x, table = inputs(BATCH, N, SIZE), rope.table(tl.arange(N).unsqueeze(0))
+    want = slow(layer, x, table, layer.qkv.weight.numpy())
+    close(layer(tl.tensor(x), positions=table), want.numpy())
+    close(layer(tl.tensor(x), positions=table, last=2), want.numpy()[:, -2:])
+
+
+def test_norms_behind_the_rotation():
+    norm = RMSNorm(DIM)
+    layer = Attention(SIZE, HEADS, head_dim=DIM, rope=Rope(DIM), q_norm=norm, norm_turned=True)
+    drawn(layer)
+    table = layer.rope.table(tl.arange(N).unsqueeze(0))
+    q = tl.tensor(inputs(1, N, HEADS, DIM))
+    want = norm(tl.ops.rope(q, table))
+    assert np.array_equal(layer._placed(q, norm, table).numpy(), want.numpy())
+
+
+def test_positions_of_three_axes():
+    axes = (0, 1, 1, 2, 0)
+    rope, plain = Rope(10, axes=axes), Rope(10)
+    places = np.random.default_rng(0).integers(0, 50, (3, BATCH, N))
+    found = rope.table(tl.tensor(places)).numpy()
+    alone = [plain.table(tl.tensor(p)).numpy() for p in places]
+    for i, axis in enumerate(axes):
+        for part in (i, 5 + i):  # of cosines and of sines
+            np.testing.assert_allclose(found[..., part], alone[axis][..., part], atol=1e-6)
+    same = rope.table(tl.tensor(places[0])).numpy()
+    assert np.array_equal(same, alone[0])
+
+
+def test_a_base_that_grows_with_the_text():
+    scaling = RopeScaling("dynamic", 4.0, original_context=16)
+    rope, plain = Rope(8, 100.0, scaling), Rope(8, 100.0)
+    short, long = tl.arange(16).unsqueeze(0), tl.arange(40).unsqueeze(0)
+    np.testing.assert_allclose(rope.table(short).numpy(), plain.table(short).numpy(), atol=1e-6)
+    grown = Rope(8, 100.0 * (4.0 * 40 / 16 - 3) ** (8 / 6))
+    np.testing.assert_allclose(rope.table(long).numpy(), grown.table(long).numpy(), atol=1e-4)

@@ -63,8 +63,16 @@ BAD = {
     "theta": ({"rope_parameters": {"rope_theta": -1}}, "rope_theta: expected a number above 1"),
     "rope": ({"rope_parameters": [1]}, "rope_parameters: expected an object"),
     "dynamic": (
-        {"rope_parameters": None, "rope_scaling": {"type": "dynamic", "factor": 2.0}},
-        "type: expected default, linear, llama3, yarn, found 'dynamic'",
+        {"rope_parameters": None, "rope_scaling": {"type": "dynamic", "factor": 0.5}},
+        "factor: expected a number of at least 1, found 0.5",
+    ),
+    "unknown scaling": (
+        {"rope_parameters": {"rope_type": "ntk", "factor": 2.0}},
+        "rope_type: expected default, dynamic, linear, .*, found 'ntk'",
+    ),
+    "longrope": (
+        {"rope_parameters": {"rope_type": "longrope", "short_factor": [1.0], "long_factor": []}},
+        "short_factor: expected 8 numbers above 0, one for each frequency",
     ),
     "scaling without factor": (
         {"rope_parameters": {"rope_type": "linear"}},
@@ -78,7 +86,7 @@ BAD = {
         {"rope_parameters": {"partial_rotary_factor": 0.5, "rope_theta": 10000.0}},
         "rope_parameters: partial_rotary_factor: expected 1",
     ),
-    "activation": ({"hidden_act": "gelu"}, "hidden_act: expected silu, found 'gelu'"),
+    "activation": ({"hidden_act": "gelo"}, "hidden_act: expected one of .*, found 'gelo'"),
     "quantised": ({"quantization_config": {"quant_method": "gptq"}}, "quantization_config"),
     "context": ({"max_position_embeddings": 0}, "max_position_embeddings"),
     "tie": ({"tie_word_embeddings": "yes"}, "tie_word_embeddings: expected true or false"),
@@ -139,7 +147,7 @@ def test_defaults_are_those_of_the_family(family):
 SHARED_KEYS = {
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
     "num_key_value_heads", "head_dim", "max_position_embeddings", "rms_norm_eps", "rope_theta",
-    "rope_scaling", "tie_word_embeddings",
+    "rope_scaling", "tie_word_embeddings", "hidden_act",
 }  # fmt: skip
 OWN_KEYS = {"llama": {"mlp_bias"}, "mistral": set(), "qwen2": set(), "qwen3": set()}
 GGUF_KEYS = {
@@ -159,7 +167,7 @@ def test_names_of_ours_and_of_gguf_mean_nothing_in_a_config(family, value, golde
     foreign -= {"attention_bias"} if family in ("llama", "qwen3") else set()
     assert {"rope_interleaved", "qkv_bias", "output_bias", "sliding_windows", "kind"} <= foreign
     change(folder, **dict.fromkeys(foreign, value))
-    with pytest.warns(ConfigWarning, match="not used: .*qkv_bias"):
+    with pytest.warns(ConfigWarning, match="not used: .*beta_fast"):
         model = build(open_weights(folder))
     logits = run(model, expected.ids)
     np.testing.assert_allclose(logits, expected.logits("hf"), rtol=1e-4, atol=1e-4)

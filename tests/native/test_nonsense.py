@@ -126,7 +126,9 @@ def _calls():
     out = f(1, 2, 4, 8)
     start = out.view([64]).retype(CODES["i64"]).narrow(0, 0, 1)
     queries = (out, *[f(1, 2, 4, 8)] * 3)
-    yield "a start in the output", "attention", (*queries, start, None, 1.0, 1, 0, 0.0)
+    how = (start, None, 1.0, 1, 0, 0.0)
+    yield "a start in the output", "attention", (*queries, *how)
+    yield "a start in the output", "attention_per_head", (*queries, *how, None, None, 0)
     for i in range(3):
         grads = [f(1, 2, 4, 8) for _ in range(7)]
         grads[i] = out

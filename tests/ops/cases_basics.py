@@ -6,6 +6,7 @@ import tallow as tl
 from ops.references import (
     ACTS,
     attention,
+    attention_per_head,
     erf,
     layer_norm,
     linear_act,
@@ -316,6 +317,7 @@ CASES = {
         hypothesis=False,  # the table stays f32
     ),
     "attention": Case(attention, torch=False, factor=8),
+    "attention_per_head": Case(attention_per_head, torch=False, factor=8),
     "nn.attention_or_nan": Case(
         lambda d: [
             d(d.x((2, 4, 3, 8), -1, 1), d.x((2, 2, 5, 8), -1, 1), d.x((2, 2, 5, 6)), *how)

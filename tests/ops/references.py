@@ -69,3 +69,12 @@ def attention(d):
     yield d(*qkv(), causal=True, start=d.ints((2,), 1, 3))
     yield d(*qkv(), window=2)
     yield d(*qkv(), softcap=2.0, scale=0.3)
+
+
+def attention_per_head(d):
+    def qkv():
+        return d.x((2, 4, 3, 8), -1, 1), d.x((2, 2, 5, 8), -1, 1), d.x((2, 2, 5, 6))
+
+    yield d(*qkv(), sinks=d.x((4,), -1, 1))
+    yield d(*qkv(), slopes=d.x((4,), 0, 1), causal=True, start=d.ints((2,), 1, 3))
+    yield d(*qkv(), chunk=2, causal=True, sinks=d.x((4,), -1, 1), softcap=2.0)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from tallow.dtype import DType, f32
 from tallow.models import losses
 from tallow.models.blocks.positions import last_positions
 from tallow.models.config import DecoderConfig
-from tallow.models.decoder_model import DecoderModel, Layers, decoder_layer
+from tallow.models.decoder_model import DecoderModel, Layers
 from tallow.models.generation import GenerativeModel, check_kept
 from tallow.models.outputs import LogitsOutput
 from tallow.models.states import State
@@ -20,17 +20,19 @@ from tallow.tensor import Tensor
 class CausalLM(GenerativeModel):
     """A decoder with a head that predicts the next token; families are its subclasses.
 
-    `config` holds the sizes, `layer(cfg, i, rope)` makes the i-th layer.
+    `config` holds the sizes, `model_class` is the decoder; `layer(cfg, i, rope)` makes the i-th
+    layer where that does not.
     """
 
     base_model_prefix = "model"
+    model_class: ClassVar[type[DecoderModel]] = DecoderModel
     config: DecoderConfig
     model: DecoderModel
 
-    def __init__(self, cfg: DecoderConfig, layer: Layers = decoder_layer) -> None:
+    def __init__(self, cfg: DecoderConfig, layer: Layers | None = None) -> None:
         self.config = cfg
-        self.model = DecoderModel(cfg, layer)
-        self.lm_head = Linear(cfg.hidden_size, cfg.vocab_size, bias=False)
+        self.model = self.model_class(cfg) if layer is None else self.model_class(cfg, layer)
+        self.lm_head = Linear(cfg.hidden_size, cfg.vocab_size, bias=cfg.head_bias)
         if cfg.tie_word_embeddings:
             tie(self.lm_head, "weight", self.model.embed_tokens, "weight")
 
@@ -43,6 +45,14 @@ class CausalLM(GenerativeModel):
     def vocab_size(self) -> int:
         """The number of token ids."""
         return self.config.vocab_size
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits `(…, vocab_size)` in float32 of hidden states `(…, size)`, scaled and bounded."""
+        logits: Tensor = self.lm_head(hidden)
+        scale, cap = self.config.logit_scale, self.config.logit_softcap
+        if scale != 1.0:
+            logits = logits * scale
+        return (logits / cap).tanh() * cap if cap else logits
 
     def forward(
         self,

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-import math
-from typing import ClassVar, Self
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
 
 from tallow.lazy_dataclasses import dataclass
+from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.rope import RopeScaling
 from tallow.models.fields import Fields
+from tallow.models.rope_fields import Rotation, read_rope, read_rotary_dim
 
 MAX_LAYERS = 4096  # module objects are made before the file is asked, so their number is bounded
 MAX_HEADS = 65536
+ATTENTIONS = ("full_attention", "sliding_attention")  # kinds of layers, by transformers' names
 
 
 @dataclass(frozen=True)
 class DecoderConfig:
     """Sizes and constants of a decoder-only transformer, under Hugging Face's names.
 
-    `sliding_windows` holds one entry a layer: how many keys a query sees, itself included; 0 is
-    all of them. `rope_interleaved` says that rotated pairs are neighbours (GGUF files of the llama
-    architecture) and not half a head apart; `rope_factors` divide the frequencies (GGUF files).
+    What holds one entry a layer is the same for all layers where it is empty. `sliding_windows` is
+    how many keys a query sees, itself included (0: all of them), `chunks` into how long pieces of
+    the text layers cut it, which do not see each other (0: none), `rope_layers` whether queries and
+    keys are rotated.
+
+    `rotary_dim` is how many elements of a head are rotated (0: all). `rope_interleaved` says that
+    rotated pairs are neighbours (GGUF files of the llama architecture) and not half of them apart;
+    `rope_factors` divide the frequencies (GGUF files); `rope_axes` are those of `Rope`; and
+    `local_rope` is base and scaling of layers with a window where these are others.
+
+    `query_scale` multiplies scores of attention (None: the root of the head's size divides them),
+    and `attention_softcap` bounds them, as `logit_softcap` does logits (0: no bound).
     """
+
+    # Defaults of the family, which read() takes.
+    act: ClassVar[str] = "silu"
+    theta: ClassVar[float] = 10000.0
+    scalings: ClassVar[tuple[str, ...]] = ()  # all where none is named
+    rotary_share: ClassVar[float | None] = None  # of a head's elements; None where it is not read
 
     # Read only where a flag beside them says that they count.
     without_effect: ClassVar[frozenset[str]] = frozenset(
@@ -47,11 +65,24 @@ class DecoderConfig:
     rope_scaling: RopeScaling | None = None
     rope_interleaved: bool = False
     rope_factors: tuple[float, ...] = ()
+    rope_axes: tuple[int, ...] = ()
+    rotary_dim: int = 0
+    local_rope: Rotation | None = None
+    rope_layers: tuple[bool, ...] = ()
+    hidden_act: str = "silu"
     tie_word_embeddings: bool = False
     qkv_bias: bool = False
     output_bias: bool = False
     mlp_bias: bool = False
     sliding_windows: tuple[int, ...] = ()
+    chunks: tuple[int, ...] = ()
+    query_scale: float | None = None
+    attention_softcap: float = 0.0
+    logit_softcap: float = 0.0
+    logit_scale: float = 1.0
+    embedding_scale: float = 1.0
+    residual_scale: float = 1.0
+    head_bias: bool = False
     pad_token_id: int | None = None  # whose word learns nothing
 
     @property
@@ -80,12 +111,18 @@ class DecoderConfig:
         head_dim = fields.integer("head_dim", hidden // heads, high=65536)
         if head_dim % 2:
             raise fields.error("head_dim", "an even number", head_dim)
-        if fields.text("hidden_act", "silu") not in ("silu", "swish"):
-            raise fields.error("hidden_act", "silu", fields.get("hidden_act"))
+        act = fields.text("hidden_act", cls.act)
+        if act not in ACTIVATIONS:
+            raise fields.error("hidden_act", "one of " + ", ".join(sorted(ACTIVATIONS)), act)
         if fields.get("quantization_config"):
             found = fields.get("quantization_config")
             raise fields.error("quantization_config", _QUANTIZATIONS, found)
-        theta, scaling = read_rope(fields)
+        place: dict[str, Any] = {"head": head_dim, "share": cls.rotary_share}
+        theta, scaling = read_rope(fields, cls.theta, kinds=cls.scalings, **place)
+        rotary_dim = read_rotary_dim(fields, **place)
+        context = fields.integer("max_position_embeddings", 2048)
+        if scaling is not None and scaling.kind == "dynamic":
+            context = int(context * scaling.factor)  # beyond the first one it is for
         return cls(
             vocab_size=fields.integer("vocab_size"),
             hidden_size=hidden,
@@ -94,10 +131,12 @@ class DecoderConfig:
             num_attention_heads=heads,
             num_key_value_heads=kv_heads,
             head_dim=head_dim,
-            max_position_embeddings=fields.integer("max_position_embeddings", 2048),
+            max_position_embeddings=context,
             rms_norm_eps=fields.number("rms_norm_eps", 1e-6),
             rope_theta=theta,
             rope_scaling=scaling,
+            rotary_dim=0 if rotary_dim == head_dim else rotary_dim,
+            hidden_act=act,
             tie_word_embeddings=fields.flag("tie_word_embeddings"),
             pad_token_id=_padding(fields),
         )
@@ -106,6 +145,14 @@ class DecoderConfig:
         """How many keys a query of this layer sees; 0 is all."""
         return self.sliding_windows[layer] if self.sliding_windows else 0
 
+    def chunk(self, layer: int) -> int:
+        """How long the pieces are that this layer cuts a text into; 0 is none."""
+        return self.chunks[layer] if self.chunks else 0
+
+    def rotates(self, layer: int) -> bool:
+        """Whether queries and keys of this layer are rotated by their positions."""
+        return self.rope_layers[layer] if self.rope_layers else True
+
 
 def _padding(fields: Fields) -> int | None:
     # What is no word is none, as its gradient alone would depend on it.
@@ -113,24 +160,41 @@ def _padding(fields: Fields) -> int | None:
     return value if type(value) is int and 0 <= value < words else None
 
 
-def read_windows(fields: Fields, layers: int, default: int, first: int = 0) -> tuple[int, ...]:
-    """The window of each layer: from `layer_types` when given, else of layers from `first` on."""
+def read_kinds(
+    fields: Fields, default: Sequence[str], known: Sequence[str] = ATTENTIONS
+) -> tuple[str, ...]:
+    """`layer_types`: what kind each layer is of, `default` unless given."""
+    kinds, layers = fields.get("layer_types"), len(default)
+    if kinds is None:
+        return tuple(default)
+    good = isinstance(kinds, list) and len(kinds) >= layers and all(k in known for k in kinds)
+    if not good:
+        raise fields.error("layer_types", f"{layers} of {' or '.join(known)}", kinds)
+    return tuple(kinds[:layers])
+
+
+def every(period: int, layers: int, others: str = ATTENTIONS[1]) -> list[str]:
+    """Kinds of layers of which each `period`-th attends to all keys, and `others` are between."""
+    return [others if (i + 1) % period else ATTENTIONS[0] for i in range(layers)]
+
+
+def read_windows(
+    fields: Fields,
+    layers: int,
+    default: int,
+    first: int = 0,
+    kinds: Sequence[str] = (),
+) -> tuple[int, ...]:
+    """The window of each layer: from `layer_types` when given, else `kinds` or from `first` on."""
     size = default
     if fields.get("sliding_window") is not None:
         size = fields.integer("sliding_window")
     if not size:
         return ()
-    kinds = fields.get("layer_types")
-    if kinds is None:
-        kinds = ["full_attention"] * first + ["sliding_attention"] * max(layers - first, 0)
-    if (
-        not isinstance(kinds, list)
-        or len(kinds) < layers
-        or not all(kind in ("full_attention", "sliding_attention") for kind in kinds)
-    ):
-        wanted = f"{layers} of full_attention or sliding_attention"
-        raise fields.error("layer_types", wanted, kinds)
-    windows = tuple(size if kind == "sliding_attention" else 0 for kind in kinds[:layers])
+    full, sliding = ATTENTIONS
+    kinds = kinds or [full] * first + [sliding] * max(layers - first, 0)
+    kinds = read_kinds(fields, kinds[:layers])
+    windows = tuple(size if kind == sliding else 0 for kind in kinds)
     return windows if any(windows) else ()
 
 
@@ -142,67 +206,4 @@ def read_flagged_windows(fields: Fields, layers: int) -> tuple[int, ...]:
     return read_windows(fields, layers, 4096, first)
 
 
-def read_rope(fields: Fields, theta: float = 10000.0) -> tuple[float, RopeScaling | None]:
-    """The base of rotary frequencies, `theta` unless given, and how they are stretched."""
-    # `rope_parameters` since transformers 5; before, `rope_theta` beside `rope_scaling`, which goes
-    # first where both stand.
-    name = "rope_scaling" if fields.get("rope_scaling") else "rope_parameters"
-    rope = fields.scope(name)
-    theta = rope.number("rope_theta", fields.number("rope_theta", theta), low=1.0)
-    rotated = rope if "partial_rotary_factor" in rope else fields
-    if rotated.number("partial_rotary_factor", 1.0) != 1.0:
-        found = rotated.get("partial_rotary_factor")
-        raise rotated.error("partial_rotary_factor", "1 (partial rotation is not supported)", found)
-    key = "rope_type" if "rope_type" in rope else "type"
-    kind = rope.text(key, "default")
-    if kind in ("default", "none"):
-        return theta, None
-    reader = _SCALINGS.get(kind)
-    if reader is None:
-        raise rope.error(key, "default, " + ", ".join(sorted(_SCALINGS)), kind)
-    return theta, reader(rope, fields)
-
-
-def _linear(rope: Fields, _: Fields) -> RopeScaling:
-    return RopeScaling("linear", rope.number("factor"))
-
-
-def _original_context(rope: Fields, fields: Fields) -> int:
-    context = fields.integer("max_position_embeddings", 2048)
-    return rope.integer("original_max_position_embeddings", context)
-
-
-def _llama3(rope: Fields, fields: Fields) -> RopeScaling:
-    low = rope.number("low_freq_factor")
-    return RopeScaling(
-        "llama3",
-        rope.number("factor"),
-        original_context=_original_context(rope, fields),
-        low_freq_factor=low,
-        high_freq_factor=rope.number("high_freq_factor", low=low),
-    )
-
-
-def _yarn(rope: Fields, fields: Fields) -> RopeScaling:
-    original = _original_context(rope, fields)
-    factor = rope.number("factor", fields.integer("max_position_embeddings", 2048) / original)
-    growth = 0.1 * math.log(max(factor, 1.0))
-    attention = 1 + growth
-    if "attention_factor" in rope:
-        attention = rope.number("attention_factor")
-    elif rope.get("mscale") and rope.get("mscale_all_dim"):
-        above, below = rope.number("mscale"), rope.number("mscale_all_dim")
-        attention = (1 + above * growth) / (1 + below * growth)
-    return RopeScaling(
-        "yarn",
-        factor,
-        original_context=original,
-        beta_fast=rope.number("beta_fast", 32.0),
-        beta_slow=rope.number("beta_slow", 1.0),
-        attention_factor=attention,
-        truncate=rope.flag("truncate", True),
-    )
-
-
 _QUANTIZATIONS = "none, or gptq, awq, fp8, compressed-tensors (convert others to GGUF)"
-_SCALINGS = {"linear": _linear, "llama3": _llama3, "yarn": _yarn}

@@ -10,7 +10,15 @@ from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f32, i64
 from tallow.errors import ContextError, expect
 from tallow.models.base import Model
-from tallow.models.blocks import Attention, Decoder, DecoderLayer, GatedMlp, Rope
+from tallow.models.blocks import (
+    Attention,
+    Decoder,
+    DecoderLayer,
+    GatedMlp,
+    JoinedAttention,
+    Rope,
+)
+from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.embedding import text_inputs
 from tallow.models.config import DecoderConfig
 from tallow.models.outputs import BaseOutput
@@ -18,66 +26,109 @@ from tallow.models.states import KeyValue, Ring, State
 from tallow.nn import Module, RMSNorm
 from tallow.tensor import Tensor
 
-Layers = Callable[[DecoderConfig, int, Rope], Module]
+Layers = Callable[[DecoderConfig, int, Any], Module]
 
 
-def rope_of(cfg: DecoderConfig) -> Rope:
-    """The rotary positions that a config describes."""
+def rope_of(cfg: DecoderConfig, local: bool = False) -> Rope:
+    """The rotary positions of a config; `local` ones are of layers with a window."""
+    theta, scaling, factors = cfg.rope_theta, cfg.rope_scaling, cfg.rope_factors
+    if local and cfg.local_rope is not None:
+        (theta, scaling), factors = cfg.local_rope, ()
     return Rope(
-        cfg.head_dim,
-        cfg.rope_theta,
-        cfg.rope_scaling,
-        factors=cfg.rope_factors,
+        cfg.rotary_dim or cfg.head_dim,
+        theta,
+        scaling,
+        factors=factors,
         interleaved=cfg.rope_interleaved,
+        axes=cfg.rope_axes,
     )
+
+
+def ropes_of(cfg: DecoderConfig) -> list[Rope | None]:
+    """The rotary positions of each layer; layers that rotate alike share them."""
+    usual = rope_of(cfg)
+    local = usual if cfg.local_rope is None else rope_of(cfg, local=True)
+    layers = range(cfg.num_hidden_layers)
+    chosen = (local if cfg.window(i) else usual for i in layers)
+    return [rope if cfg.rotates(i) else None for i, rope in zip(layers, chosen, strict=True)]
+
+
+def decoder_attention(
+    cfg: DecoderConfig, index: int, rope: Rope | None, *, joined: str | None = None, **parts: Any
+) -> Attention:
+    """The attention of the layer at `index` by its config; `parts` are further ones of it.
+
+    With `joined`, a `JoinedAttention` whose matrix is called so.
+    """
+    sizes = (cfg.hidden_size, cfg.num_attention_heads, cfg.num_key_value_heads, cfg.head_dim)
+    options: dict[str, Any] = {
+        "bias": cfg.qkv_bias, "out_bias": cfg.output_bias, "rope": rope, "causal": True,
+        "window": cfg.window(index), "chunk": cfg.chunk(index), "scale": cfg.query_scale,
+        "softcap": cfg.attention_softcap, **parts,
+    }  # fmt: skip
+    if joined is not None:
+        return JoinedAttention(*sizes, joined=joined, **options)
+    return Attention(*sizes, **options)
+
+
+def gated_mlp(cfg: DecoderConfig, joined: str | None = None) -> GatedMlp:
+    """The gated feed-forward of a config."""
+    act = None if cfg.hidden_act in ("silu", "swish") else ACTIVATIONS[cfg.hidden_act]
+    sizes = cfg.hidden_size, cfg.intermediate_size
+    return GatedMlp(*sizes, bias=cfg.mlp_bias, act=act, joined=joined)
 
 
 def decoder_layer(
     cfg: DecoderConfig,
     index: int,
-    rope: Rope,
+    rope: Rope | None,
     *,
     q_norm: Module | None = None,
     k_norm: Module | None = None,
 ) -> DecoderLayer:
     """The layer at `index` as most families have it: rotary attention, gated feed-forward."""
-    attention = Attention(
-        cfg.hidden_size,
-        cfg.num_attention_heads,
-        cfg.num_key_value_heads,
-        cfg.head_dim,
-        bias=cfg.qkv_bias,
-        out_bias=cfg.output_bias,
-        rope=rope,
-        q_norm=q_norm,
-        k_norm=k_norm,
-        window=cfg.window(index),
-        causal=True,
-    )
     return DecoderLayer(
-        self_attn=attention,
-        mlp=GatedMlp(cfg.hidden_size, cfg.intermediate_size, bias=cfg.mlp_bias),
+        self_attn=decoder_attention(cfg, index, rope, q_norm=q_norm, k_norm=k_norm),
+        mlp=gated_mlp(cfg),
         norm=partial(RMSNorm, cfg.hidden_size, cfg.rms_norm_eps),
+        scale=cfg.residual_scale,
     )
 
 
 class DecoderModel(Decoder, Model):
-    """Token ids to hidden states; `layer(cfg, i, rope)` makes the i-th layer."""
+    """Token ids to hidden states; `layer(cfg, i, rope)` makes the i-th layer.
+
+    Families override `make_layer` and `make_norm` where theirs are others; a `norm_name` is that of
+    the last norm in files.
+    """
 
     base_model_prefix = "model"
+    norm_name: str = "norm"
     config: DecoderConfig
 
-    def __init__(self, cfg: DecoderConfig, layer: Layers = decoder_layer) -> None:
+    def __init__(self, cfg: DecoderConfig, layer: Layers | None = None) -> None:
         self.config = cfg
-        rope = rope_of(cfg)
+        make, ropes = layer or type(self).make_layer, ropes_of(cfg)
         super().__init__(
             cfg.vocab_size,
             cfg.hidden_size,
-            layers=[layer(cfg, i, rope) for i in range(cfg.num_hidden_layers)],
-            norm=RMSNorm(cfg.hidden_size, cfg.rms_norm_eps),
-            rope=rope,
+            layers=[make(cfg, i, ropes[i]) for i in range(cfg.num_hidden_layers)],
+            norm=self.make_norm(cfg),
+            rope=ropes,
             padding=cfg.pad_token_id,
+            scale=cfg.embedding_scale,
+            norm_name=type(self).norm_name,
         )
+
+    @staticmethod
+    def make_layer(cfg: Any, index: int, rope: Rope | None) -> Module:
+        """The layer at `index`; `rope` is None where it rotates nothing."""
+        return decoder_layer(cfg, index, rope)
+
+    @staticmethod
+    def make_norm(cfg: Any) -> Module:
+        """The norm behind the layers."""
+        return RMSNorm(cfg.hidden_size, cfg.rms_norm_eps)
 
     def forward(
         self,

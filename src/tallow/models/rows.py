@@ -55,6 +55,9 @@ falcon_mamba: FalconMambaModel FalconMambaForCausalLM
 ge2e: Ge2eModel
 gemma: GemmaModel GemmaForCausalLM=Gemma GemmaForSequenceClassification
     GemmaForTokenClassification
+gemma2: Gemma2ForCausalLM=Gemma2 Gemma2Model Gemma2ForSequenceClassification
+    Gemma2ForTokenClassification
+gemma3_text: Gemma3ForCausalLM=Gemma3 Gemma3TextModel Gemma3TextForSequenceClassification
 gpt2: GPT2LMHeadModel GPT2Model GPT2ForSequenceClassification GPT2ForTokenClassification
     GPT2ForQuestionAnswering
 granitemoehybrid: GraniteMoeHybridModel GraniteMoeHybridForCausalLM
@@ -100,6 +103,7 @@ nomic_bert: NomicBertModel NomicBertForMaskedLM NomicBertForSequenceClassificati
 open_clip: OpenCLIPModel
 pegasus: PegasusModel PegasusForConditionalGeneration PegasusForCausalLM
 pixtral: PixtralVisionModel
+phi3: Phi3ForCausalLM=Phi3 Phi3Model Phi3ForSequenceClassification Phi3ForTokenClassification
 qwen2: Qwen2ForCausalLM=Qwen2 Qwen2Model Qwen2ForSequenceClassification
     Qwen2ForTokenClassification Qwen2ForQuestionAnswering
 qwen3: Qwen3ForCausalLM=Qwen3 Qwen3Model Qwen3ForSequenceClassification

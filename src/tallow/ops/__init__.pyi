@@ -254,6 +254,7 @@ __all__ = [
     "prelu",
     "glu",
     "rrelu",
+    "attention_per_head",
     "isclose",
     "allclose",
     "equal",
@@ -835,6 +836,21 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor: ...
 def glu(x: Tensor, dim: int = -1) -> Tensor: ...
 def rrelu(
     x: Tensor, lower: float = 0.125, upper: float = 0.3333333333333333, training: bool = False
+) -> Tensor: ...
+def attention_per_head(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    start: Tensor | None = None,
+    mask: Tensor | None = None,
+    scale: float | None = None,
+    causal: bool = False,
+    window: int = 0,
+    softcap: float = 0.0,
+    sinks: Tensor | None = None,
+    slopes: Tensor | None = None,
+    chunk: int = 0,
 ) -> Tensor: ...
 def isclose(
     x: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False

@@ -16,6 +16,7 @@ MODULES = {
     "as_strided": "strided",
     "as_strided_": "shape_inplace",
     "as_strided_scatter": "replace",
+    "attention_per_head": "attention_per_head",
     "avg_pool1d": "pool_average",
     "avg_pool2d": "pool_average",
     "avg_pool3d": "pool_average",

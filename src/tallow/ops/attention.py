@@ -188,20 +188,28 @@ def attention(
     additive, or bool (true = keep), broadcast to (batch, heads, n, m). A query without any key
     gives zeros. The default scale is d^-1/2.
     """
+    wide = f64 if q.dtype is f64 else f32
+    how = (start, mask, scale, causal, window, softcap)
+    scores, keep = scored(q.to(wide), k.to(wide), *how)
+    return weighted(scores, keep, v.to(wide), start).to(q.dtype)
+
+
+def scored(
+    q: Tensor, k: Tensor, start: Tensor | None, mask: Tensor | None, scale: float | None,
+    causal: bool, window: int, softcap: float,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Scores `(b, heads, n, m)` of `attention`, and which of them count (bool, broadcast)."""
     (b, h, n, d), (hk, m) = q.shape, k.shape[1:3]
     g = h // hk if hk else 1
-    wide = f64 if q.dtype is f64 else f32
-    q5 = q.to(wide).reshape(b, hk, g, n, d)
-    scores = q5 @ k.to(wide).unsqueeze(2).transpose(-1, -2) * _scale(d, scale)
+    q5 = q.reshape(b, hk, g, n, d)
+    scores = q5 @ k.unsqueeze(2).transpose(-1, -2) * scale_of(d, scale)
     if softcap:
         scores = (scores / softcap).tanh() * softcap
     scores = scores.reshape(b, h, n, m)
-    first = full((b, 1), 0, device=q.device) if start is None else start.reshape(b, 1)
-    at = (first + arange(n, device=q.device)).reshape(b, 1, n, 1)
-    keys = arange(m, device=q.device).reshape(1, 1, 1, m)
+    at, keys = places(q, m, start)
     keep = keys.ge(0).bitwise_and(at.ge(0))
     if start is not None:
-        keep = keep.bitwise_and(keys.lt((first + n).reshape(b, 1, 1, 1)))
+        keep = keep.bitwise_and(keys.lt(start.reshape(b, 1, 1, 1) + n))
     if causal:
         keep = keep.bitwise_and(keys.le(at))
     if window:
@@ -211,25 +219,49 @@ def attention(
             keep = keep.bitwise_and(mask)
         else:
             scores = scores + mask
+    return scores, keep
+
+
+def places(q: Tensor, m: int, start: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Positions of queries (b, 1, n, 1) and of `m` keys (1, 1, 1, m)."""
+    b, n = q.shape[0], q.shape[2]
+    first = full((b, 1), 0, device=q.device) if start is None else start.reshape(b, 1)
+    at = (first + arange(n, device=q.device)).reshape(b, 1, n, 1)
+    return at, arange(m, device=q.device).reshape(1, 1, 1, m)
+
+
+def weighted(
+    scores: Tensor, keep: Tensor, v: Tensor, start: Tensor | None, sinks: Tensor | None = None
+) -> Tensor:
+    """The sum of values by a softmax of `scores` where `keep`; `sinks` (h,) are further scores."""
     from .elementwise_ternary import where
 
+    b, h, n, m = scores.shape
+    hk = v.shape[1]
     scores = where(keep, scores, -math.inf)
     top = scores.detach().amax(-1, keepdim=True)
-    e = (scores - where(top.eq(-math.inf), 0.0, top)).exp()
+    if sinks is not None:
+        sinks = sinks.to(scores.dtype).reshape(1, h, 1, 1)
+        top = top.maximum(sinks.detach())
+    top = where(top.eq(-math.inf), 0.0, top)
+    e = (scores - top).exp()
     total = e.sum(-1, keepdim=True)
+    if sinks is not None:
+        total = total + (sinks - top).exp()
     p = e / where(total.eq(0), 1.0, total)
     seen = keep.any((1, 2)).reshape(b, 1, m, 1) if start is not None else None
-    values = v.to(wide) if seen is None else where(seen, v.to(wide), 0.0)
-    out = p.reshape(b, hk, g, n, m) @ values.unsqueeze(2)
-    return out.reshape(b, h, n, v.shape[-1]).to(q.dtype)
+    values = v if seen is None else where(seen, v, 0.0)
+    out = p.reshape(b, hk, h // hk if hk else 1, n, m) @ values.unsqueeze(2)
+    return out.reshape(b, h, n, v.shape[-1])
 
 
-def _scale(d: int, scale: float | None) -> float:
+def scale_of(d: int, scale: float | None) -> float:
     """The factor of the scores; queries without elements have scores of 0, whatever it is."""
     return max(d, 1) ** -0.5 if scale is None else float(scale)
 
 
-def _check_shapes(where: Any, q: Tensor, k: Tensor, v: Tensor, start: Tensor | None) -> None:
+def check_shapes(where: Any, q: Tensor, k: Tensor, v: Tensor, start: Tensor | None) -> None:
+    """Refuse queries, keys and values whose shapes do not belong together."""
     s, t, u = q.shape, k.shape, v.shape
     if (
         len(s) != 4
@@ -251,7 +283,7 @@ def _check_shapes(where: Any, q: Tensor, k: Tensor, v: Tensor, start: Tensor | N
 
 @attention.check
 def _(q: Tensor, k: Tensor, v: Tensor, start: Tensor | None, *how: Any) -> None:
-    _check_shapes(attention, q, k, v, start)
+    check_shapes(attention, q, k, v, start)
 
 
 @attention.out
@@ -266,7 +298,7 @@ def _(
     q: Tensor, k: Tensor, v: Tensor, start: Tensor | None, mask: Tensor | None,
     scale: float | None, causal: bool, window: int, softcap: float,
 ) -> tuple[Any, ...]:  # fmt: skip
-    factor = _scale(q.shape[3], scale)
+    factor = scale_of(q.shape[3], scale)
     return q, k, v, start, mask, factor, bool(causal), window, float(softcap)
 
 
@@ -309,7 +341,7 @@ def attention_or_nan(
     wide = f64 if q.dtype is f64 else f32
     (b, h, n, d), (hk, m) = q.shape, k.shape[1:3]
     q5 = q.to(wide).reshape(b, hk, h // hk if hk else 1, n, d)
-    scores = q5 @ k.to(wide).unsqueeze(2).transpose(-1, -2) * _scale(d, scale)
+    scores = q5 @ k.to(wide).unsqueeze(2).transpose(-1, -2) * scale_of(d, scale)
     if mask is not None:
         scores = (scores.reshape(b, h, n, m) + mask).reshape(scores.shape)
     out = scores.softmax(-1) @ v.to(wide).unsqueeze(2)
@@ -318,7 +350,7 @@ def attention_or_nan(
 
 @attention_or_nan.check
 def _(q: Tensor, k: Tensor, v: Tensor, *how: Any) -> None:
-    _check_shapes(attention_or_nan, q, k, v, None)
+    check_shapes(attention_or_nan, q, k, v, None)
 
 
 @attention_or_nan.out
@@ -329,7 +361,7 @@ def _(q: Tensor, k: Tensor, v: Tensor, *how: Any) -> Any:
 
 @attention_or_nan.kernel("attention", dtypes=[d for d in DTYPES if d is not f64])
 def _(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | None) -> tuple[Any, ...]:
-    return q, k, v, None, mask, _scale(q.shape[3], scale), _NAN_FOR_NOTHING, 0, 0.0
+    return q, k, v, None, mask, scale_of(q.shape[3], scale), _NAN_FOR_NOTHING, 0, 0.0
 
 
 @op(name="nn.attention_backward")
@@ -345,7 +377,7 @@ def attention_backward(
 
 @attention_backward.check
 def _(g: Tensor, q: Tensor, k: Tensor, v: Tensor, start: Tensor | None, *how: Any) -> None:
-    _check_shapes(attention_backward, q, k, v, start)
+    check_shapes(attention_backward, q, k, v, start)
     shape = (*q.shape[:3], v.shape[3])
     if g.shape != shape:
         expect(False, attention_backward, f"a gradient of shape {shape}", g.shape)
@@ -370,5 +402,5 @@ def _(
         k, v = k.to(f32), v.to(f32)
     if mask is not None:
         mask = mask.expand(*q.shape[:3], k.shape[2])
-    factor = _scale(q.shape[3], scale)
+    factor = scale_of(q.shape[3], scale)
     return g, q, k, v, start, mask, factor, bool(causal), window, float(softcap)

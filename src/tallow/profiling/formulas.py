@@ -213,10 +213,12 @@ FLOPS: dict[str, Callable[[Arguments], int]] = {
     "conv_input_grad": _conv_input_grad,
     "conv_weight_grad": _conv_weight_grad,
     "attention": _attention,
+    "attention_per_head": _attention,
     "attention_backward": _attention_backward,
 }
 BYTES: dict[str, Callable[[Arguments], int]] = {
     "attention": _attention_bytes,
+    "attention_per_head": _attention_bytes,
     "embedding": _embedding_bytes,
     "kv_write": _kv_write_bytes,
     "index": _picked_bytes("indices"),

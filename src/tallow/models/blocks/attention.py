@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any
 
-from tallow.dtype import i64
+from tallow.dtype import f32, i64
 from tallow.errors import expect
-from tallow.factories import full
+from tallow.factories import full, tensor
 from tallow.models.blocks.heads import as_mask
 from tallow.models.blocks.positions import last_positions
 from tallow.models.blocks.rope import Rope
 from tallow.models.states import Cross, KeyValue
-from tallow.nn import Linear, Module
-from tallow.ops import attention, rope
+from tallow.nn import Linear, Module, Parameter
+from tallow.ops import attention, attention_per_head, rope
 from tallow.tensor import Tensor
 
 
@@ -22,8 +23,12 @@ class Attention(Module):
     `size` is the width of queries and output, `kv_size` that of the context that keys and values
     are projected from (None: `size`). `kv_heads` fewer than `heads` is grouped-query attention.
     `bias` is of queries, keys and values, `k_bias` and `out_bias` of keys and the output where they
-    differ. `q_norm` and `k_norm` normalise each head before `rope` rotates it. `window` limits how
-    many keys a query sees, itself included (0: all).
+    differ. `q_norm` and `k_norm` are given `(batch, n, heads, head size)` before `rope` rotates it,
+    or after that when `norm_turned`. `window` limits how many keys a query sees, itself included
+    (0: all), and `chunk` cuts the text into pieces that do not see each other (0: none). `scale`
+    multiplies scores, which `softcap` bounds. `sinks` `(heads,)` are scores of a key without a
+    value; `slopes` say by how much a head's scores fall with each position (ALiBi, arXiv
+    2108.12409).
     """
 
     def __init__(
@@ -43,21 +48,35 @@ class Attention(Module):
         window: int = 0,
         causal: bool = False,
         scale: float | None = None,
-        out_name: Literal["o_proj", "out_proj"] = "o_proj",
+        softcap: float = 0.0,
+        chunk: int = 0,
+        sinks: Parameter | None = None,
+        slopes: Sequence[float] = (),
+        norm_turned: bool = False,
+        out_name: str = "o_proj",
     ) -> None:
         self.heads, self.kv_heads = heads, kv_heads or heads
         self.head_dim = head_dim or size // heads
-        width, kv_width = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        self.q_proj = Linear(size, width, bias=bias)
-        self.k_proj = Linear(kv_size or size, kv_width, bias=bias if k_bias is None else k_bias)
-        self.v_proj = Linear(kv_size or size, kv_width, bias=bias)
+        k_bias = bias if k_bias is None else k_bias
+        self.make_projections(size, kv_size or size, bias, k_bias)
+        width = self.heads * self.head_dim
         out = Linear(width, size, bias=bias if out_bias is None else out_bias)
         setattr(self, out_name, out)
         self.q_norm = q_norm
         self.k_norm = k_norm
         self.rope = rope
+        self.sinks = sinks
+        self.slopes = tensor(list(slopes), dtype=f32, device="cpu") if slopes else None
         self.window, self.causal, self.scale = window, causal, scale
+        self.softcap, self.chunk, self.norm_turned = softcap, chunk, norm_turned
         self.out_name = out_name
+
+    def make_projections(self, size: int, kv_size: int, bias: bool, k_bias: bool) -> None:
+        """Make what queries, keys and values are projected by."""
+        width, kv_width = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        self.q_proj = Linear(size, width, bias=bias)
+        self.k_proj = Linear(kv_size, kv_width, bias=k_bias)
+        self.v_proj = Linear(kv_size, kv_width, bias=bias)
 
     def forward(
         self,
@@ -84,31 +103,39 @@ class Attention(Module):
         from (positions in DETR); they broadcast.
         """
         queries = last_positions(x if q_extra is None else x + q_extra, last)
-        b, n, _ = queries.shape
-        q = self.q_proj(queries).view(b, n, self.heads, self.head_dim)
-        if self.q_norm is not None:
-            q = self.q_norm(q)
+        (b, n, _), later = queries.shape, x.shape[1] - queries.shape[1]
         table = None
         if self.rope is not None:
             good = positions is not None and context is None
             expect(good, Attention, "positions and no context for a rotary part", "others")
             assert positions is not None
             table = positions if positions.dtype.kind == "f" else self.rope.table(positions)
-            q = rope(q, last_positions(table, n), self.rope.interleaved)
         start: Tensor | None = None
         if isinstance(state, Cross):
             if not state.filled:
                 assert context is not None, "the first step brings the context"
                 self.fill(state, context, mask, k_extra=k_extra)
+            q = self._heads(self.q_proj(queries), self.heads)
+            q = self._placed(q, self.q_norm, None)
             k, v, mask = state.held()
         else:
-            k, v = self._keys_and_values(x if context is None else context, k_extra, table)
+            source = x if context is None else context
+            q, k, v = self.project(queries, source if k_extra is None else source + k_extra, source)
+            q = self._placed(q, self.q_norm, None if table is None else last_positions(table, n))
+            k, v = self._placed(k, self.k_norm, table).transpose(1, 2), v.transpose(1, 2)
             if state is not None:
                 k, v, start = state.update(k, v)
-        out = attention(
-            q.transpose(1, 2), k, v, start=_later(start, b, x.shape[1] - n), window=self.window,
-            mask=None if mask is None else as_mask(mask), scale=self.scale, causal=self.causal,
-        )  # fmt: skip
+        how: dict[str, Any] = {
+            "start": _later(start, b, later), "window": self.window, "causal": self.causal,
+            "mask": None if mask is None else as_mask(mask), "scale": self.scale,
+            "softcap": self.softcap,
+        }  # fmt: skip
+        if self.sinks is None and self.slopes is None and not self.chunk:
+            out = attention(q.transpose(1, 2), k, v, **how)
+        else:
+            slopes = None if self.slopes is None else self.slopes.to(q.device)
+            how |= {"sinks": self.sinks, "slopes": slopes, "chunk": self.chunk}
+            out = attention_per_head(q.transpose(1, 2), k, v, **how)
         merged = out.transpose(1, 2).reshape(b, n, self.heads * self.head_dim)
         return self._modules[self.out_name](merged)  # type: ignore[misc]
 
@@ -116,20 +143,59 @@ class Attention(Module):
         self, state: Cross, context: Tensor, mask: Tensor | None, *, k_extra: Tensor | None = None
     ) -> None:
         """Let a cross state hold the keys and values of `context`, and its mask."""
-        state.fill(*self._keys_and_values(context, k_extra, None), mask)
+        k = self.k_proj(context if k_extra is None else context + k_extra)
+        k = self._placed(self._heads(k, self.kv_heads), self.k_norm, None)
+        v = self._heads(self.v_proj(context), self.kv_heads)
+        state.fill(k.transpose(1, 2), v.transpose(1, 2), mask)
 
-    def _keys_and_values(
-        self, source: Tensor, extra: Tensor | None, table: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        b, m, _ = source.shape
-        keys = source if extra is None else source + extra
-        k = self.k_proj(keys).view(b, m, self.kv_heads, self.head_dim)
-        v = self.v_proj(source).view(b, m, self.kv_heads, self.head_dim)
-        if self.k_norm is not None:
-            k = self.k_norm(k)
+    def project(self, queries: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values `(batch, ·, heads, head size)` of what each is made of."""
+        return (
+            self._heads(self.q_proj(queries), self.heads),
+            self._heads(self.k_proj(keys), self.kv_heads),
+            self._heads(self.v_proj(values), self.kv_heads),
+        )
+
+    def _heads(self, x: Tensor, heads: int) -> Tensor:
+        return x.view(*x.shape[:2], heads, self.head_dim)
+
+    def _placed(self, x: Tensor, norm: Module | None, table: Tensor | None) -> Tensor:
+        """Heads `(batch, n, heads, head size)` behind their norm and at their positions."""
+        if norm is not None and not self.norm_turned:
+            x = norm(x)
         if table is not None and self.rope is not None:
-            k = rope(k, table, self.rope.interleaved)
-        return k.transpose(1, 2), v.transpose(1, 2)
+            x = rope(x, table, self.rope.interleaved)
+        return norm(x) if norm is not None and self.norm_turned else x
+
+
+class JoinedAttention(Attention):
+    """Attention to itself whose queries, keys and values come of one matrix, `joined`.
+
+    Its rows stand in `groups`, each with the queries, then the keys, then the values of a part of
+    the heads: 1 is all of them (Phi-3), as many as heads put those of each beside each other
+    (GPT-NeoX), as many as keys have heads put these beside their queries (Falcon).
+    """
+
+    def __init__(
+        self, size: int, heads: int, *args: Any, joined: str, groups: int = 1, **kwargs: Any
+    ) -> None:
+        self.joined, self.groups = joined, groups
+        super().__init__(size, heads, *args, **kwargs)
+
+    def make_projections(self, size: int, kv_size: int, bias: bool, k_bias: bool) -> None:
+        """Make what queries, keys and values are projected by."""
+        width = (self.heads + 2 * self.kv_heads) * self.head_dim
+        setattr(self, self.joined, Linear(size, width, bias=bias))
+
+    def project(self, queries: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values `(batch, ·, heads, head size)` of the same inputs."""
+        every = self._modules[self.joined](values)  # type: ignore[misc]
+        (b, m, _), d = every.shape, self.head_dim
+        h, hk = self.heads // self.groups, self.kv_heads // self.groups
+        every = every.view(b, m, self.groups, h + 2 * hk, d)
+        q, k, v = every[:, :, :, :h], every[:, :, :, h : h + hk], every[:, :, :, h + hk :]
+        q = last_positions(q, queries.shape[1])
+        return tuple(x.reshape(*x.shape[:2], -1, d) for x in (q, k, v))
 
 
 def _later(start: Tensor | None, batch: int, count: int) -> Tensor | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from tallow.dtype import f32, i64
 from tallow.factories import arange
@@ -15,14 +16,46 @@ from tallow.nn.hooks import is_watched
 from tallow.tensor import Tensor
 
 
-class DecoderLayer(Module):
-    """Pre-norm attention and feed-forward, each added to its input; `norm()` makes a norm."""
+class Norms(NamedTuple):
+    """What a layer's norms are called, before and after its two parts; None where there is none."""
 
-    def __init__(self, *, self_attn: Module, mlp: Module, norm: Callable[[], Module]) -> None:
+    before_attention: str | None = "input_layernorm"
+    after_attention: str | None = None
+    before_mlp: str | None = "post_attention_layernorm"
+    after_mlp: str | None = None
+
+
+PRE_NORMS = Norms()
+POST_NORMS = Norms(None, "post_attention_layernorm", None, "post_feedforward_layernorm")  # OLMo 2
+SANDWICH = Norms(  # Gemma 2
+    "input_layernorm",
+    "post_attention_layernorm",
+    "pre_feedforward_layernorm",
+    "post_feedforward_layernorm",
+)
+
+
+class DecoderLayer(Module):
+    """Attention and feed-forward, each added to its input; `norm()` makes a norm.
+
+    `norms` says where norms stand and what they are called. What is added is multiplied by `scale`.
+    """
+
+    def __init__(
+        self,
+        *,
+        self_attn: Module,
+        mlp: Module,
+        norm: Callable[[], Module],
+        norms: Norms = PRE_NORMS,
+        scale: float = 1.0,
+    ) -> None:
         self.self_attn = self_attn
         self.mlp = mlp
-        self.input_layernorm = norm()
-        self.post_attention_layernorm = norm()
+        for name in norms:
+            if name is not None:
+                setattr(self, name, norm())
+        self.norms, self.scale = norms, scale
 
     def forward(
         self,
@@ -34,19 +67,58 @@ class DecoderLayer(Module):
         last: int = 0,
     ) -> Tensor:
         """`(batch, length, size)` → the same shape; arguments as of `Attention`."""
+        before, after, before_mlp, after_mlp = self.norms
         part = {"last": last} if last else {}  # which no other attention needs to know
         attended = self.self_attn(
-            self.input_layernorm(x), positions=positions, mask=mask, state=state, **part
+            self.normed(before, x), positions=positions, mask=mask, state=state, **part
         )
-        x = last_positions(x, last) + attended
-        return x + self.mlp(self.post_attention_layernorm(x))
+        x = self.added(last_positions(x, last), self.normed(after, attended))
+        return self.added(x, self.normed(after_mlp, self.mlp(self.normed(before_mlp, x))))
+
+    def normed(self, name: str | None, x: Tensor) -> Tensor:
+        """`x` behind the norm of that name, if there is one."""
+        return x if name is None else self._modules[name](x)  # type: ignore[misc]
+
+    def added(self, x: Tensor, part: Tensor) -> Tensor:
+        """`x` and what a part of the layer made of it."""
+        return x + (part if self.scale == 1.0 else part * self.scale)
+
+
+class ParallelLayer(DecoderLayer):
+    """Attention and feed-forward of the same input; both are added to it (arXiv 2204.06745).
+
+    They share the norm before the attention where there is none before the feed-forward.
+    """
+
+    def forward(
+        self,
+        x: Tensor,
+        *,
+        positions: Tensor | None = None,
+        mask: Tensor | None = None,
+        state: KeyValue | None = None,
+        last: int = 0,
+    ) -> Tensor:
+        """`(batch, length, size)` → the same shape; arguments as of `Attention`."""
+        before, after, before_mlp, after_mlp = self.norms
+        part = {"last": last} if last else {}
+        inner = self.normed(before, x)
+        attended = self.self_attn(inner, positions=positions, mask=mask, state=state, **part)
+        x = last_positions(x, last)
+        inner = last_positions(inner, last) if before_mlp is None else self.normed(before_mlp, x)
+        both = self.normed(after, attended) + self.normed(after_mlp, self.mlp(inner))
+        return self.added(x, both)
 
 
 class Decoder(Module):
-    """Token ids to hidden states, through `layers` that share one `rope`.
+    """Token ids to hidden states, through `layers` whose positions `rope` turns.
 
-    `padding` is the id whose word learns nothing.
+    It is one for all layers, or one for each, None where a layer rotates nothing and is given the
+    integers. `padding` is the id whose word learns nothing; words are multiplied by `scale`. The
+    last norm is called `norm_name`.
     """
+
+    rope: Rope  # of the first layer that has one
 
     def __init__(
         self,
@@ -55,13 +127,24 @@ class Decoder(Module):
         *,
         layers: Sequence[Module],
         norm: Module,
-        rope: Rope,
+        rope: Rope | Sequence[Rope | None],
         padding: int | None = None,
+        scale: float = 1.0,
+        norm_name: str = "norm",
     ) -> None:
         self.embed_tokens = Embedding(vocab_size, size, padding)
         self.layers = ModuleList(layers)
-        self.norm = norm
-        self.rope = rope
+        setattr(self, norm_name, norm)
+        self.ropes = [rope] * len(layers) if isinstance(rope, Rope) else list(rope)
+        self.scale, self.norm_name = scale, norm_name
+        first = next((each for each in self.ropes if each is not None), None)
+        if first is not None:
+            self.rope = first
+
+    @property
+    def last_norm(self) -> Module:
+        """The norm behind the layers."""
+        return self._modules[self.norm_name]  # type: ignore[return-value]
 
     def forward_static(
         self,
@@ -85,19 +168,26 @@ class Decoder(Module):
         x: Tensor = self.embed_tokens(ids) if embeds is None else embeds
         if x.dtype is not f32:
             x = x.to(f32)
+        if embeds is None and self.scale != 1.0:
+            x = x * self.scale
         if positions is None:
             positions = arange(x.shape[1], dtype=i64).unsqueeze(0)
-        table = self.rope.table(positions)
+        tables: dict[int, Tensor] = {}
         held = states or [None] * len(self.layers)
         spares = last > 0 and self._may_spare()
         for i, (layer, state) in enumerate(zip(self.layers, held, strict=True)):
             if seen is not None:
                 seen.append(x)
+            table, rope = positions, self.ropes[i]
+            if rope is not None:
+                table = tables.get(id(rope), positions)
+                if table is positions:
+                    table = tables[id(rope)] = rope.table(positions)
             if spares and i == len(self.layers) - 1:
                 x = layer(x, positions=table, mask=mask, state=state, last=last)
             else:
                 x = layer(x, positions=table, mask=mask, state=state)
-        x = self.norm(last_positions(x, last) if spares else x)
+        x = self.last_norm(last_positions(x, last) if spares else x)
         if seen is not None:
             seen.append(x)
         return last_positions(x, last)
@@ -107,6 +197,8 @@ class Decoder(Module):
         if not len(self.layers):
             return False
         layer = self.layers[-1]
-        plain = type(layer) is DecoderLayer and type(layer.self_attn) is Attention
-        parts = (*layer.modules(), *self.norm.modules())
+        plain = type(layer) in (DecoderLayer, ParallelLayer) and (
+            type(layer.self_attn).forward is Attention.forward
+        )
+        parts = (*layer.modules(), *self.last_norm.modules())
         return plain and not any(map(is_watched, parts))

@@ -17,10 +17,10 @@ from tallow.models.blocks.text_calls import (
     TypelessTokenClassification,
 )
 from tallow.models.blocks.text_encoder import Inputs, TypelessInputs
-from tallow.models.config import read_rope
 from tallow.models.configs import Config, activation, choice, custom, layers, size, token
 from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput
+from tallow.models.rope_fields import read_rope
 from tallow.nn import Linear, ModuleList, RMSNorm, tie
 from tallow.ops import gelu
 from tallow.tensor import Tensor

@@ -18,9 +18,9 @@ from tallow.models.blocks.text_calls import (
 from tallow.models.blocks.text_encoder import TextConfig
 from tallow.models.blocks.text_heads import FirstScores
 from tallow.models.blocks.vision import Mlp
-from tallow.models.config import read_rope
 from tallow.models.configs import custom, size, token
 from tallow.models.fields import Fields
+from tallow.models.rope_fields import read_rope
 from tallow.nn import LayerNorm
 
 

@@ -18,10 +18,10 @@ from tallow.models.blocks.text_calls import (
 )
 from tallow.models.blocks.text_encoder import Inputs, TypelessInputs
 from tallow.models.blocks.text_heads import Answers, TextScores
-from tallow.models.config import read_rope
 from tallow.models.configs import Config, activation, choice, custom, layers, size, token
 from tallow.models.fields import Fields
 from tallow.models.outputs import AnswerOutput, BaseOutput
+from tallow.models.rope_fields import read_rope
 from tallow.nn import LayerNorm, Linear, Module, ModuleList, tie
 from tallow.ops import take_along_dim
 from tallow.overrides import is_watched

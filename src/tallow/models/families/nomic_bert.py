@@ -18,10 +18,10 @@ from tallow.models.blocks.text_calls import (
     TokenClassification,
 )
 from tallow.models.blocks.text_encoder import TextConfig
-from tallow.models.config import read_rope
 from tallow.models.configs import choice, custom, layers, size
 from tallow.models.fields import Fields
 from tallow.models.outputs import BaseOutput
+from tallow.models.rope_fields import read_rope
 from tallow.nn import LayerNorm, Linear, Module
 from tallow.ops import silu_mul
 from tallow.tensor import Tensor

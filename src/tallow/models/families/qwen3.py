@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 from tallow.lazy_dataclasses import replace
 from tallow.models.base import define_heads
-from tallow.models.blocks import DecoderLayer, Rope
+from tallow.models.blocks import Rope
 from tallow.models.blocks import decoder_heads as heads
 from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig, read_flagged_windows
 from tallow.models.decoder_model import DecoderModel, decoder_layer
 from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUF_DECODER
-from tallow.nn import RMSNorm
+from tallow.nn import Module, RMSNorm
 
 
 class Config(DecoderConfig):
@@ -38,26 +38,22 @@ class Qwen3Model(DecoderModel):
 
     config_class = Config
 
-    def __init__(self, cfg: DecoderConfig) -> None:
-        super().__init__(cfg, _layer)
+    @staticmethod
+    def make_layer(cfg: Any, index: int, rope: Rope | None) -> Module:
+        """Attention with normalised heads, and gated feed-forward."""
+        norm = partial(RMSNorm, cfg.head_dim, cfg.rms_norm_eps)
+        return decoder_layer(cfg, index, rope, q_norm=norm(), k_norm=norm())
 
 
 class Qwen3(CausalLM):
     """A decoder of attention with normalised heads, and gated feed-forward layers."""
 
     config_class = Config
-
-    def __init__(self, cfg: DecoderConfig) -> None:
-        super().__init__(cfg, _layer)
+    model_class = Qwen3Model
 
 
 class HeadedConfig(heads.HeadConfig, Config):
     """The same with what heads ask for."""
-
-
-def _layer(cfg: DecoderConfig, index: int, rope: Rope) -> DecoderLayer:
-    norm = partial(RMSNorm, cfg.head_dim, cfg.rms_norm_eps)
-    return decoder_layer(cfg, index, rope, q_norm=norm(), k_norm=norm())
 
 
 define_heads(

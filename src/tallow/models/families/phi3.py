@@ -1,0 +1,76 @@
+"""Phi-3, 3.5 and 4: Llama with joined projections, partly rotated heads, and LongRoPE."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, ClassVar, Self
+
+from tallow.lazy_dataclasses import replace
+from tallow.models.base import define_heads
+from tallow.models.blocks import DecoderLayer, Rope
+from tallow.models.blocks import decoder_heads as heads
+from tallow.models.causal_lm import CausalLM
+from tallow.models.config import DecoderConfig, read_windows
+from tallow.models.decoder_model import DecoderModel, decoder_attention, gated_mlp
+from tallow.models.fields import Fields
+from tallow.models.rope_fields import rope_scope
+from tallow.nn import Module, RMSNorm
+
+
+class Config(DecoderConfig):
+    """Of Hugging Face's `Phi3Config`."""
+
+    rotary_share: ClassVar[float | None] = 1.0
+    without_effect: ClassVar[frozenset[str]] = frozenset(
+        {*DecoderConfig.without_effect, "original_max_position_embeddings"}  # but for longrope
+    )
+    scalings: ClassVar[tuple[str, ...]] = ("longrope",)
+
+    @classmethod
+    def read(cls, fields: Fields) -> Self:
+        """First configs call longrope su, or yarn; a `sliding_window` of null is none."""
+        fields = fields.with_defaults(
+            max_position_embeddings=4096, original_max_position_embeddings=4096,
+            rms_norm_eps=1e-5, pad_token_id=32000,
+        )  # fmt: skip
+        rope = rope_scope(fields)
+        kind = rope.text("rope_type" if "rope_type" in rope else "type", "default")
+        if kind in ("su", "yarn"):
+            for name in ("rope_parameters", "rope_scaling"):
+                if fields.get(name):
+                    values = {**fields.get(name), "rope_type": "longrope"}
+                    fields = fields.with_value(name, values)
+        cfg = super().read(fields)
+        return replace(cfg, sliding_windows=read_windows(fields, cfg.num_hidden_layers, 0))
+
+
+class Phi3Model(DecoderModel):
+    """The decoder without a head."""
+
+    config_class = Config
+
+    @staticmethod
+    def make_layer(cfg: Any, index: int, rope: Rope | None) -> Module:
+        """Attention and gated feed-forward with one matrix each for what is made of one input."""
+        return DecoderLayer(
+            self_attn=decoder_attention(cfg, index, rope, joined="qkv_proj"),
+            mlp=gated_mlp(cfg, joined="gate_up_proj"),
+            norm=partial(RMSNorm, cfg.hidden_size, cfg.rms_norm_eps),
+        )
+
+
+class Phi3(CausalLM):
+    """A decoder with the scores of the next token."""
+
+    config_class = Config
+    model_class = Phi3Model
+
+
+class HeadedConfig(heads.HeadConfig, Config):
+    """The same with what heads ask for."""
+
+
+define_heads(
+    globals(), "Phi3", heads.SequenceClassification, heads.TokenClassification,
+    config_class=HeadedConfig, base_class=Phi3Model,
+)  # fmt: skip
