@@ -158,6 +158,13 @@ def test_a_batch_of_texts_is_its_texts_alone(name):
         assert found == want[: len(found)]
 
 
+def test_tokens_that_a_config_leaves_to_its_class(tmp_path):
+    gone = dict.fromkeys(("eos_token_id", "pad_token_id", "decoder_start_token_id"), ...)
+    for name, wanted in {"mt5_generation": (1, 0, 0), "m2m_100_generation": (2, 1, 2)}.items():
+        found = tl.models.load(changed(tmp_path, name, **gone)).generation_config
+        assert (found.eos_token_id, found.pad_token_id, found.decoder_start_token_id) == wanted
+
+
 def test_a_head_of_t5_is_tied_to_the_words_unless_the_file_has_both(tmp_path):
     def with_a_head(tensors):
         return {**tensors, "lm_head.weight": tensors["shared.weight"] * 2}

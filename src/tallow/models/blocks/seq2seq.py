@@ -6,7 +6,8 @@ mask and embeddings.
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from tallow.dtype import i64
 from tallow.errors import ArgumentError, ModelError, expect
@@ -22,6 +23,11 @@ from tallow.models.states import State
 from tallow.models.text_decoder import TextStack
 from tallow.nn import Module
 from tallow.tensor import Tensor
+
+if TYPE_CHECKING:
+    from tallow.generate import GenerationConfig
+
+_TOKENS = ("eos_token_id", "pad_token_id", "decoder_start_token_id")
 
 
 class Seq2SeqModelOutput(Output):
@@ -110,6 +116,15 @@ class Generation(EncoderDecoderModel):
     def parts(self) -> EncoderAndDecoder:
         """The encoder and the decoder."""
         raise NotImplementedError
+
+    @cached_property
+    def generation_config(self) -> GenerationConfig:
+        """How the checkpoint wants texts to be generated; its config's own defaults count, too."""
+        found: GenerationConfig = super().generation_config
+        if self.folder is not None and (self.folder / "generation_config.json").is_file():
+            return found
+        names = [name for name in _TOKENS if getattr(found, name) is None]
+        return found.with_options(**{name: getattr(self.config, name, None) for name in names})
 
     def encode(self, **inputs: Any) -> tuple[Tensor, Tensor | None]:
         """`input_ids` or `inputs_embeds`, and `attention_mask` → the context and its mask."""
