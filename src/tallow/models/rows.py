@@ -188,4 +188,5 @@ mamba: falcon_mamba if ssm.dt_b_c_rms, mamba
 mamba2: mamba2
 qwen2: qwen2
 qwen3: qwen3
+t5: t5
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tallow.models.base import define_heads
 from tallow.models.blocks.t5 import T5Config as Shared
+from tallow.models.blocks.t5_gguf import GGUF_T5
 from tallow.models.blocks.t5_models import (
     ConditionalGeneration,
     EncoderModel,
@@ -28,6 +29,9 @@ class MT5Config(Shared):
     decoder_start_token_id: int | None = token(0)
 
     without_effect = Shared.without_effect | {"scale_decoder_outputs"}
+
+
+GGUF = GGUF_T5
 
 
 class MT5Model(Seq2SeqModel):

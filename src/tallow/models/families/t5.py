@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tallow.models.base import define_heads
 from tallow.models.blocks.t5 import T5Config as Shared
+from tallow.models.blocks.t5_gguf import GGUF_T5
 from tallow.models.blocks.t5_models import (
     ConditionalGeneration,
     EncoderModel,
@@ -16,6 +17,9 @@ from tallow.models.blocks.t5_models import (
 
 class T5Config(Shared):
     """Of Hugging Face's `T5Config`."""
+
+
+GGUF = GGUF_T5
 
 
 class T5Model(Seq2SeqModel):

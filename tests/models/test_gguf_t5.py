@@ -1,0 +1,95 @@
+"""T5 in GGUF files: what the folder gives, and what llama.cpp's encoder and decoder give."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+
+import numpy as np
+import pytest
+
+import tallow as tl
+from models.gguf_families import written
+from models.golden_families import Case, close
+from models.test_seq2seq import changed
+from tallow.errors import ModelError
+from tallow.models import build
+from tallow.weights import open_weights
+
+WITHOUT_TOKENIZER = "no tokenizer.json: a model of ids alone"
+# Files have no key for it: it is 128.
+FAR = {"relative_attention_max_distance": 128}
+
+
+def with_a_head(tensors):
+    """As T5 v1.1: the head has words of its own."""
+    return {**tensors, "lm_head.weight": tensors["shared.weight"] * 2}
+
+
+CASES = {
+    "t5": ("t5_generation", dict, {}),
+    "t5_gated": ("t5_gated", with_a_head, {}),
+    "mt5": ("mt5_generation", with_a_head, {}),
+}
+
+
+def made(name, tmp_path):
+    """A folder of a case, and its file."""
+    case, change, config = CASES[name]
+    folder = changed(tmp_path, case, change, **FAR, **config)
+    path, losses = written(folder, tmp_path / "model.gguf")
+    assert set(losses) <= {WITHOUT_TOKENIZER}
+    return Case(case), folder, path
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_file_gives_what_the_folder_gives(name, tmp_path):
+    case, folder, path = made(name, tmp_path)
+    want = case.run(build(open_weights(folder), activations="float"))
+    found = case.run(build(open_weights(path), activations="float"))
+    for key, value in want.items():
+        close(found[key].numpy(), value.numpy(), name=key)
+
+
+def logits_of_llama_cpp(path, ids, written_ids):
+    """Of each position of the decoder, from ids of both sides."""
+    import llama_cpp
+
+    with contextlib.redirect_stderr(io.StringIO()):
+        made = llama_cpp.Llama(
+            str(path), n_ctx=256, n_threads=1, verbose=False, type_k=0, type_v=0, flash_attn=False
+        )
+    context = made.ctx
+
+    def batch(tokens):
+        found = llama_cpp.llama_batch_init(len(tokens), 0, 1)
+        found.n_tokens = len(tokens)
+        for i, token in enumerate(tokens):
+            found.token[i], found.pos[i], found.n_seq_id[i] = token, i, 1
+            found.seq_id[i][0], found.logits[i] = 0, True
+        return found
+
+    assert llama_cpp.llama_encode(context, batch(ids)) == 0
+    assert llama_cpp.llama_decode(context, batch(written_ids)) == 0
+    size = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(made.model))
+    rows = [llama_cpp.llama_get_logits_ith(context, i)[:size] for i in range(len(written_ids))]
+    return np.array(rows)
+
+
+@pytest.mark.needs_llama_cpp
+@pytest.mark.parametrize("name", ["t5", "mt5"])  # it loads no decoder deeper than the encoder
+def test_llama_cpp_gives_the_same(name, tmp_path):
+    case, _, path = made(name, tmp_path)
+    ids, rest = (case.inputs[key].tolist()[0] for key in ("input_ids", "decoder_input_ids"))
+    model = build(open_weights(path), activations="float")
+    ours = model(tl.tensor([ids]), decoder_input_ids=tl.tensor([rest])).logits[0].numpy()
+    theirs = logits_of_llama_cpp(path, ids, rest)
+    if model.config.scale_decoder_outputs:  # llama.cpp leaves it out, as the order stays
+        theirs = theirs * model.config.d_model**-0.5
+    # ggml looks GELU up in a table of f16.
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=0.03 if model.config.gated else 2e-3)
+
+
+def test_biases_of_each_layer_have_no_place_in_files(tmp_path):
+    with pytest.raises(ModelError, match="expected a family with GGUF names, found umt5"):
+        written(Case("umt5_generation").folder, tmp_path / "model.gguf")
