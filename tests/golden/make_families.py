@@ -147,6 +147,7 @@ def build(spec: Spec):
         return config, model.eval()
     config = getattr(transformers, spec.config)(**spec.values)
     config._attn_implementation = "eager"
+    config._experts_implementation = "eager"
     model = getattr(transformers, spec.model)(config).eval()
     model.set_attn_implementation("eager")
     return config, model
@@ -212,13 +213,16 @@ def make(case: str, spec: Spec) -> None:
 
 def stored_names(model, folder: Path, grads) -> dict[str, torch.Tensor]:
     """Gradients under the names that `save_pretrained` writes, joined where it joins tensors."""
+    grads = dict(split_experts(grads))
     own = {n: p.detach().float() for n, p in model.named_parameters()}
+    own |= dict(split_experts(own))
     files = {n: t.float() for n, t in load_file(folder / "model.safetensors").items()}
     files = {n: t for n, t in files.items() if n not in own and t.ndim}  # counters aside
     found = {}
     for key, gradient in grads.items():
         same = [n for n, t in files.items() if t.shape == own[key].shape and t.equal(own[key])]
-        found[same[0] if len(same) == 1 else key] = gradient
+        of_experts = any(".experts." in n or "block_sparse_moe" in n for n in same)
+        found[same[0] if len(same) == 1 and not of_experts else key] = gradient
     loose = [key for key in found if key in own and key not in load_file_names(folder)]
     for name, value in ((n, t) for n, t in files.items() if t.ndim):
         parts, at = [], 0
@@ -232,6 +236,20 @@ def stored_names(model, folder: Path, grads) -> dict[str, torch.Tensor]:
             found[name] = torch.cat([found.pop(key) for key in parts])
             loose = [key for key in loose if key not in parts]
     return found
+
+
+def split_experts(tensors):
+    """What is stacked of each expert's gate and up projections, by the names of our modules."""
+    for name, value in tensors.items():
+        stem, _, role = name.rpartition(".")
+        if not stem.endswith(".experts"):
+            yield name, value
+        elif role == "gate_up_proj":
+            gate, up = value.chunk(2, dim=1)
+            yield f"{stem}.gate_proj.weight", gate
+            yield f"{stem}.up_proj.weight", up
+        else:
+            yield f"{name}.weight", value
 
 
 def begins(whole: torch.Tensor, part: torch.Tensor) -> bool:

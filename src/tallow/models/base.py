@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tallow.errors import ArgumentError, DTypeError, ModelError
 from tallow.nn import Module
 from tallow.tensor import Tensor
-from tallow.weights.arrange import WeightConverter, within
+from tallow.weights.arrange import WeightConverter, within, written
 
 if TYPE_CHECKING:
     from inspect import Signature
@@ -32,13 +32,15 @@ class Model(Module):
     `base_model_prefix` is the attribute under which heads keep the model without a head; files may
     have it before their names or not. `rules` say what files call or keep otherwise; `ignorable`
     are regular expressions of names that files carry and nothing asks for. Both hold for the model
-    as a part of others too. `optional_parts` are sub-modules that are left out where a file lacks
-    all their tensors.
+    as a part of others too. `stored` are those of the rules, renaming and stacking ones, whose
+    stored names are written by `save_pretrained`, too. `optional_parts` are sub-modules that are
+    left out where a file lacks all their tensors.
     """
 
     config_class: ClassVar[Any]
     base_model_prefix: ClassVar[str] = ""
     rules: ClassVar[tuple[WeightConverter, ...]] = ()
+    stored: ClassVar[tuple[WeightConverter, ...]] = ()
     ignorable: ClassVar[tuple[str, ...]] = ()
     optional_parts: ClassVar[tuple[str, ...]] = ()
 
@@ -85,11 +87,28 @@ class Model(Module):
 
     def arrangement(self, names: Collection[str]) -> tuple[WeightConverter, ...]:
         """The rules of this model and of the models within it, for a file of such names."""
+        return self._of_parts(lambda part: part.rules)
+
+    def _of_parts(
+        self, rules_of: Callable[[Model], tuple[WeightConverter, ...]]
+    ) -> tuple[WeightConverter, ...]:
         found: list[WeightConverter] = []
         for path, part in self.named_modules():
             if isinstance(part, Model):
-                found += within(path, part.rules) if path else part.rules
+                found += within(path, rules_of(part)) if path else rules_of(part)
         return tuple(found)
+
+    def stored_dict(self) -> dict[str, Tensor]:
+        """The tensors that `save_pretrained` writes, by the names of the family's checkpoints."""
+        seen: set[int] = set()
+        tensors: dict[str, Tensor] = {}
+        for name, value in self.state_dict(keep_vars=True).items():
+            if name.startswith("adapters."):  # which are saved by themselves
+                continue
+            if id(value) not in seen:  # a tied tensor once, as transformers writes it
+                seen.add(id(value))
+                tensors[name] = value.detach()
+        return written(tensors, self._of_parts(lambda part: part.stored))
 
     def ignored(self) -> tuple[str, ...]:
         """Regular expressions of names that may stand unused in a file."""
@@ -118,15 +137,7 @@ class Model(Module):
             raise ModelError(f"save_pretrained: expected {wanted}, got one without config.json")
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        seen: set[int] = set()
-        tensors: dict[str, Tensor] = {}
-        for name, value in self.state_dict(keep_vars=True).items():
-            if name.startswith("adapters."):  # which are saved by themselves
-                continue
-            if id(value) not in seen:  # a tied tensor once, as transformers writes it
-                seen.add(id(value))
-                tensors[name] = value.detach()
-        save_safetensors(tensors, target / "model.safetensors", {"format": "pt"})
+        save_safetensors(self.stored_dict(), target / "model.safetensors", {"format": "pt"})
         for path in self.folder.iterdir() if self.folder is not None else ():
             beside = path.suffix in (".json", ".txt", ".model", ".jinja")
             copy = target / path.name

@@ -85,11 +85,15 @@ def decoder_layer(
     *,
     q_norm: Module | None = None,
     k_norm: Module | None = None,
+    mlp: Module | None = None,
 ) -> DecoderLayer:
-    """The layer at `index` as most families have it: rotary attention, gated feed-forward."""
+    """The layer at `index` as most families have it: rotary attention, gated feed-forward.
+
+    `mlp` stands in the place of that one.
+    """
     return DecoderLayer(
         self_attn=decoder_attention(cfg, index, rope, q_norm=q_norm, k_norm=k_norm),
-        mlp=gated_mlp(cfg),
+        mlp=mlp or gated_mlp(cfg),
         norm=partial(RMSNorm, cfg.hidden_size, cfg.rms_norm_eps),
         scale=cfg.residual_scale,
     )

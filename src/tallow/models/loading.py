@@ -276,7 +276,8 @@ def _unfilled(found: ModelSpec, shapes: bool) -> tuple[Any, WeightSource, tuple[
     plain = {id(p) for m in model.modules() if m.computes_in_f32 for p in m.parameters()}
     for _, param in targets(model):
         # Activations are f32, and only products and look-ups take other dtypes beside them.
-        other = len(param.shape) != 2 or id(param.parameter) in plain
+        matrix = len(param.shape) == 2 or (len(param.shape) == 3 and "q" in param.kinds)
+        other = not matrix or id(param.parameter) in plain
         vague = param.dtype is None and other
         if vague and isinstance(param.parameter, DeferredParameter):
             param.parameter.convert(f32)

@@ -84,6 +84,8 @@ mbart: MBartModel MBartForConditionalGeneration MBartForSequenceClassification M
 mistral: MistralForCausalLM=Mistral MistralModel MistralForSequenceClassification
     MistralForTokenClassification MistralForQuestionAnswering
 mistral3: Mistral3ForConditionalGeneration
+mixtral: MixtralForCausalLM=Mixtral MixtralModel MixtralForSequenceClassification
+    MixtralForTokenClassification MixtralForQuestionAnswering
 mobile_sam: MobileSamModel
 mobilenet_v1: MobileNetV1Model MobileNetV1ForImageClassification
 mobilenet_v2: MobileNetV2Model MobileNetV2ForImageClassification MobileNetV2ForSemanticSegmentation
@@ -106,8 +108,12 @@ pixtral: PixtralVisionModel
 phi3: Phi3ForCausalLM=Phi3 Phi3Model Phi3ForSequenceClassification Phi3ForTokenClassification
 qwen2: Qwen2ForCausalLM=Qwen2 Qwen2Model Qwen2ForSequenceClassification
     Qwen2ForTokenClassification Qwen2ForQuestionAnswering
+qwen2_moe: Qwen2MoeForCausalLM=Qwen2Moe Qwen2MoeModel Qwen2MoeForSequenceClassification
+    Qwen2MoeForTokenClassification Qwen2MoeForQuestionAnswering
 qwen3: Qwen3ForCausalLM=Qwen3 Qwen3Model Qwen3ForSequenceClassification
     Qwen3ForTokenClassification Qwen3ForQuestionAnswering
+qwen3_moe: Qwen3MoeForCausalLM=Qwen3Moe Qwen3MoeModel Qwen3MoeForSequenceClassification
+    Qwen3MoeForTokenClassification Qwen3MoeForQuestionAnswering
 regnet: RegNetModel RegNetForImageClassification
 resnet: ResNetModel ResNetForImageClassification ResNetBackbone
 roberta: RobertaModel RobertaForMaskedLM RobertaForSequenceClassification
@@ -183,10 +189,12 @@ GGUF = """
 gemma: gemma
 gpt2: gpt2
 lfm2: lfm2
-llama: llama
+llama: mixtral if expert_count, llama
 mamba: falcon_mamba if ssm.dt_b_c_rms, mamba
 mamba2: mamba2
 qwen2: qwen2
+qwen2moe: qwen2_moe
 qwen3: qwen3
+qwen3moe: qwen3_moe
 t5: t5
 """

@@ -136,6 +136,31 @@ def arrange(source: WeightSource, rules: Iterable[WeightConverter]) -> WeightSou
     return source.derived(entries, problems=problems)
 
 
+def written(tensors: Mapping[str, Tensor], rules: Iterable[WeightConverter]) -> dict[str, Tensor]:
+    """Tensors by the stored names of the `rename` and `stack` rules that gave them their names.
+
+    Raises:
+        ValueError: a rule of another kind.
+    """
+    found = dict(tensors)
+    for rule in reversed(list(rules)):
+        if rule.way not in ("same", "stack"):
+            raise ValueError(f"{rule.stored[0]}: expected a rule that renames or stacks")
+        visible, stored = pattern(rule.visible[0]), rule.stored[0]
+        for name in list(found):
+            match = visible.match(name)
+            if match is None:
+                continue
+            value = found.pop(name)
+            if rule.way == "same":
+                found[pattern(stored).fill(match[0])] = value
+                continue
+            for index in range(value.shape[0]):
+                text = stored.replace("{*}", str(index))
+                found[pattern(text).fill(match[0])] = value[index]
+    return found
+
+
 Entries = dict[str, Entry]
 
 
@@ -281,7 +306,7 @@ class ArrangedTensor(ComputedFile):
         info = self.tensors[name]
         quantised = by_name(self._parts[0].info.dtype).kind == "q"
         mapping = self._rule.mapping
-        moves = self._rule.way == "cat" or (mapping is not None and not mapping.values)
+        moves = self._rule.way in ("cat", "stack") or (mapping is not None and not mapping.values)
         if found is None and quantised and not moves:
             return f"expected a float tensor to {self._rule.way}, found {info.dtype}"
         return found

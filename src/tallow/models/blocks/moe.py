@@ -1,0 +1,155 @@
+"""Mixtures of experts: routers, stacked experts, and the layer of both (arXiv 1701.06538)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tallow.models.blocks.activation import Activation
+from tallow.nn import Linear, Module
+from tallow.nn.init import uniform
+from tallow.nn.layer import Layer
+from tallow.nn.parameter import declare
+from tallow.ops import expert_linear, linear, silu_mul, softmax, topk
+from tallow.tensor import Tensor
+from tallow.weights.arrange import WeightConverter, stack
+
+Choice = tuple[Tensor, Tensor]  # experts (tokens, chosen) and what their results are worth
+Choose = Callable[[Tensor], Choice]  # of scores (tokens, experts)
+
+
+class ExpertLinear(Layer):
+    """A linear layer for each of `experts`: `x @ weight[id].T + bias[id]`.
+
+    The weight `(experts, out_features, in_features)` may be loaded in any float or block dtype;
+    weights of experts that no token chooses are not read. `exact` is that of `Linear`.
+    """
+
+    exact: bool = False
+
+    def __init__(
+        self, experts: int, in_features: int, out_features: int, *, bias: bool = False
+    ) -> None:
+        rule = uniform(in_features**-0.5 if in_features else 0.0)
+        self.weight = declare(experts, out_features, in_features, init=rule, kinds="fq")
+        self.register_parameter("bias", declare(experts, out_features, init=rule) if bias else None)
+        self.reset_parameters()
+
+    def forward(self, x: Tensor, ids: Tensor) -> Tensor:
+        """`(tokens, in)` or `(tokens, chosen, in)`, ids `(tokens, chosen)` → `(…, chosen, out)`."""
+        return expert_linear(x, self.weight, ids, self.bias, exact=self.exact)
+
+
+class Experts(Module):
+    """Gated feed-forward networks of which each token takes some: `down(act(gate(x)) * up(x))`.
+
+    `act` is silu unless given; `gated(gate, up)` replaces both it and the product.
+    """
+
+    def __init__(
+        self,
+        experts: int,
+        size: int,
+        hidden: int,
+        *,
+        bias: bool = False,
+        act: Activation | None = None,
+        gated: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> None:
+        self.gate_proj = ExpertLinear(experts, size, hidden, bias=bias)
+        self.up_proj = ExpertLinear(experts, size, hidden, bias=bias)
+        self.down_proj = ExpertLinear(experts, hidden, size, bias=bias)
+        self._act = act
+        self._gated = gated
+
+    def forward(self, x: Tensor, ids: Tensor, worth: Tensor) -> Tensor:
+        """`(tokens, size)` → the sum of what the experts `ids` give, times `worth`."""
+        gate, up = self.gate_proj(x, ids), self.up_proj(x, ids)
+        if self._gated is not None:
+            inner = self._gated(gate, up)
+        else:
+            inner = silu_mul(gate, up) if self._act is None else self._act(gate) * up
+        return (worth.unsqueeze(1) @ self.down_proj(inner, ids)).squeeze(1)
+
+
+class Router(Linear):
+    """Scores of the experts `(tokens, experts)`, and by `choose` those that a token takes."""
+
+    def __init__(self, size: int, experts: int, choose: Choose, *, bias: bool = False) -> None:
+        super().__init__(size, experts, bias=bias)
+        self._choose = choose
+
+    def forward(self, input: Tensor) -> Choice:  # type: ignore[override]  # scores are not all
+        """`(tokens, size)` → experts and their worth, both `(tokens, chosen)`."""
+        return self._choose(linear(input, self.weight, self.bias, exact=True))
+
+
+class SparseMlp(Module):
+    """Experts behind a router, in the place of a feed-forward network.
+
+    `router_name`, `shared_name` and `shared_gate_name` are what checkpoints call the router and an
+    expert that every token takes, whose result is added, times the sigmoid of its gate if it has
+    one.
+    """
+
+    def __init__(
+        self,
+        router: Module,
+        experts: Module,
+        *,
+        router_name: str = "gate",
+        shared: Module | None = None,
+        shared_name: str = "shared_experts",
+        shared_gate: Module | None = None,
+        shared_gate_name: str = "shared_expert_gate",
+    ) -> None:
+        self._names = router_name, shared_name, shared_gate_name
+        setattr(self, router_name, router)
+        self.experts = experts
+        if shared is not None:
+            setattr(self, shared_name, shared)
+        if shared_gate is not None:
+            setattr(self, shared_gate_name, shared_gate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., size)` → the same shape."""
+        rows = x.reshape(-1, x.shape[-1])
+        router, shared, gate = (self._modules.get(name) for name in self._names)
+        assert router is not None
+        out: Tensor = self.experts(rows, *router(rows))
+        if shared is not None:
+            always: Tensor = shared(rows)
+            out = out + (always if gate is None else gate(rows).sigmoid() * always)
+        return out.view(*x.shape)
+
+
+def by_softmax(chosen: int, *, renormalise: bool = False, scale: float = 1.0) -> Choose:
+    """The `chosen` most likely of all experts; `renormalise` makes their worth sum to 1."""
+
+    def choose(scores: Tensor) -> Choice:
+        worth, ids = topk(softmax(scores, -1), chosen)
+        if renormalise:
+            worth = worth / worth.sum(-1, keepdim=True)
+        return ids, worth if scale == 1.0 else worth * scale
+
+    return choose
+
+
+def softmax_of_chosen(chosen: int) -> Choose:
+    """The `chosen` highest scores, and their softmax."""
+
+    def choose(scores: Tensor) -> Choice:
+        best, ids = topk(scores, chosen)
+        return ids, softmax(best, -1)
+
+    return choose
+
+
+def stacked_experts(stored: str, visible: str, **names: str) -> tuple[WeightConverter, ...]:
+    """Rules for experts that files keep one by one: `stored` has `{*}` for their number.
+
+    `names` are what files call `gate_proj`, `up_proj` and `down_proj`.
+    """
+    return tuple(
+        stack(f"{stored}.{names.get(name, name)}.weight", to=f"{visible}.{name}.weight")
+        for name in ("gate_proj", "up_proj", "down_proj")
+    )

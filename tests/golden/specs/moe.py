@@ -1,0 +1,65 @@
+"""Goldens of decoders with experts."""
+
+from __future__ import annotations
+
+from specs import Spec, texts
+from specs.decoders import HIDDEN, SEARCHES, TINY
+
+EXPERTS = {
+    "num_experts": 6,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 32,
+    "intermediate_size": 32,
+}
+# Where softmax over experts would be all of one.
+STDS = {"*.mlp.gate.weight": 0.3}
+
+
+def decoder(name: str, prefix: str, heads: bool = False, stds=STDS, **values) -> dict[str, Spec]:
+    """With a head, and what it generates."""
+    model, config, every = f"{prefix}ForCausalLM", f"{prefix}Config", {**TINY, **values}
+    found = {
+        name: Spec(model, config, every, texts(), ("logits", "hidden_states"), stds,
+                   options=HIDDEN),
+        f"{name}_generate": Spec(
+            model, config, every, texts(pad=None), ("logits",), stds,
+            generate={"greedy": SEARCHES["greedy"]},
+        ),
+    }  # fmt: skip
+    if heads:
+        found[f"{name}_model"] = Spec(
+            f"{prefix}Model", config, every, texts(), ("last_hidden_state",), stds, options=HIDDEN
+        )
+    return found
+
+
+SPECS = {
+    **decoder("qwen2_moe", "Qwen2Moe", **EXPERTS, shared_expert_intermediate_size=32),
+    **decoder(
+        "qwen3_moe", "Qwen3Moe", heads=True, **EXPERTS, head_dim=16, norm_topk_prob=True,
+        tie_word_embeddings=True,
+    ),
+    **decoder(
+        "mixtral", "Mixtral", num_local_experts=5, num_experts_per_tok=2, intermediate_size=32,
+        sliding_window=6,
+    ),
+    "qwen3_moe_dense": Spec(
+        "Qwen3MoeForCausalLM",
+        "Qwen3MoeConfig",
+        {**TINY, **EXPERTS, "head_dim": 16, "num_hidden_layers": 3, "mlp_only_layers": [0],
+         "use_sliding_window": True, "sliding_window": 5},
+        texts(),
+        ("logits",),
+        STDS,
+    ),
+    "qwen2_moe_windows": Spec(
+        "Qwen2MoeForCausalLM",
+        "Qwen2MoeConfig",
+        {**TINY, **EXPERTS, "num_hidden_layers": 3, "max_window_layers": 2,
+         "use_sliding_window": True, "sliding_window": 4, "norm_topk_prob": True,
+         "shared_expert_intermediate_size": 64, "decoder_sparse_step": 2},
+        texts(),
+        ("logits",),
+        STDS,
+    ),
+}  # fmt: skip
