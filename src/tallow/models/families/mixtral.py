@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from tallow.lazy_dataclasses import replace
 from tallow.models.base import define_heads
-from tallow.models.blocks import DecoderLayer, Rope
+from tallow.models.blocks import Rope
 from tallow.models.blocks import decoder_heads as heads
 from tallow.models.blocks.moe import Experts, Router, SparseMlp, by_softmax, stacked_experts
 from tallow.models.causal_lm import CausalLM
@@ -14,7 +14,8 @@ from tallow.models.decoder_model import DecoderModel, decoder_layer
 from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUF_LLAMA
 from tallow.models.moe_config import EXPERT_KEYS, MoeConfig, expert_names
-from tallow.weights.arrange import rename, within
+from tallow.nn import Module
+from tallow.weights.arrange import rename
 
 
 class Config(MoeConfig):
@@ -55,29 +56,24 @@ class MixtralModel(DecoderModel):
     config_class = Config
     rules = stored = RULES
 
-    def __init__(self, cfg: Config) -> None:
-        super().__init__(cfg, _layer)
+    @staticmethod
+    def make_layer(cfg: Any, index: int, rope: Rope | None) -> Module:
+        """Attention and experts."""
+        size, count = cfg.hidden_size, cfg.num_experts
+        router = Router(size, count, by_softmax(cfg.num_experts_per_tok, renormalise=True))
+        mlp = SparseMlp(router, Experts(count, size, cfg.moe_intermediate_size))
+        return decoder_layer(cfg, index, rope, mlp=mlp)
 
 
 class Mixtral(CausalLM):
     """A decoder of plain attention and experts."""
 
     config_class = Config
-    rules = stored = within("model", RULES)
-
-    def __init__(self, cfg: Config) -> None:
-        super().__init__(cfg, _layer)
+    model_class = MixtralModel
 
 
 class HeadedConfig(heads.HeadConfig, Config):
     """The same with what heads ask for."""
-
-
-def _layer(cfg: MoeConfig, index: int, rope: Rope) -> DecoderLayer:
-    size, count = cfg.hidden_size, cfg.num_experts
-    router = Router(size, count, by_softmax(cfg.num_experts_per_tok, renormalise=True))
-    mlp = SparseMlp(router, Experts(count, size, cfg.moe_intermediate_size))
-    return decoder_layer(cfg, index, rope, mlp=mlp)
 
 
 define_heads(

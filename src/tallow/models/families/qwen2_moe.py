@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from tallow.lazy_dataclasses import replace
 from tallow.models.base import define_heads
-from tallow.models.blocks import DecoderLayer, GatedMlp, Rope
+from tallow.models.blocks import GatedMlp, Rope
 from tallow.models.blocks import decoder_heads as heads
 from tallow.models.blocks.moe import Experts, Router, SparseMlp, by_softmax, stacked_experts
 from tallow.models.causal_lm import CausalLM
-from tallow.models.config import read_windows
+from tallow.models.config import ATTENTIONS, read_windows
 from tallow.models.decoder_model import DecoderModel, decoder_layer
 from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUF_DECODER, Key
@@ -23,8 +23,8 @@ from tallow.models.moe_config import (
     read_dense_layers,
     shared_names,
 )
-from tallow.nn import Linear
-from tallow.weights.arrange import TensorMap, WeightConverter, mapped, within
+from tallow.nn import Linear, Module
+from tallow.weights.arrange import TensorMap, WeightConverter, mapped
 
 
 class Config(MoeConfig):
@@ -54,12 +54,9 @@ class Config(MoeConfig):
 def _windows(fields: Fields, layers: int) -> tuple[int, ...]:
     if not fields.flag("use_sliding_window"):
         return ()
-    if fields.get("layer_types") is None:
-        most = fields.integer("max_window_layers", 28, low=0)
-        kinds = ("sliding_attention", "full_attention")
-        given = [kinds[i % 2 or i >= most] for i in range(layers)]
-        fields = fields.with_value("layer_types", given)
-    return read_windows(fields, layers, 4096)
+    most, (full, sliding) = fields.integer("max_window_layers", 28, low=0), ATTENTIONS
+    kinds = [full if i % 2 or i >= most else sliding for i in range(layers)]
+    return read_windows(fields, layers, 4096, kinds=kinds)
 
 
 _GATE = "model.layers.{}.mlp.shared_expert_gate.weight"
@@ -100,26 +97,21 @@ class Qwen2MoeModel(DecoderModel):
     config_class = Config
     rules = stored = RULES
 
-    def __init__(self, cfg: Config) -> None:
-        super().__init__(cfg, _layer)
+    @staticmethod
+    def make_layer(cfg: Any, index: int, rope: Rope | None) -> Module:
+        """Attention and experts."""
+        return decoder_layer(cfg, index, rope, mlp=_experts(cfg) if cfg.is_sparse(index) else None)
 
 
 class Qwen2Moe(CausalLM):
     """A decoder of biased attention, and experts."""
 
     config_class = Config
-    rules = stored = within("model", RULES)
-
-    def __init__(self, cfg: Config) -> None:
-        super().__init__(cfg, _layer)
+    model_class = Qwen2MoeModel
 
 
 class HeadedConfig(heads.HeadConfig, Config):
     """The same with what heads ask for."""
-
-
-def _layer(cfg: MoeConfig, index: int, rope: Rope) -> DecoderLayer:
-    return decoder_layer(cfg, index, rope, mlp=_experts(cfg) if cfg.is_sparse(index) else None)
 
 
 def _experts(cfg: MoeConfig) -> SparseMlp:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 from tallow.lazy_dataclasses import replace
 from tallow.models.base import define_heads
-from tallow.models.blocks import DecoderLayer, Rope
+from tallow.models.blocks import Rope
 from tallow.models.blocks import decoder_heads as heads
 from tallow.models.blocks.moe import Experts, Router, SparseMlp, by_softmax, stacked_experts
 from tallow.models.causal_lm import CausalLM
-from tallow.models.config import read_windows
 from tallow.models.decoder_model import DecoderModel, decoder_layer
 from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUF_DECODER
@@ -23,8 +22,7 @@ from tallow.models.moe_config import (
     expert_names,
     read_dense_layers,
 )
-from tallow.nn import RMSNorm
-from tallow.weights.arrange import within
+from tallow.nn import Module, RMSNorm
 
 
 class Config(MoeConfig):
@@ -41,14 +39,16 @@ class Config(MoeConfig):
             fields = fields.with_defaults(num_experts=128)
         cfg = super().read(fields)
         bias, layers = fields.flag("attention_bias"), cfg.num_hidden_layers
-        windowed = fields.flag("use_sliding_window")
+        window = 0
+        if fields.flag("use_sliding_window"):
+            window = fields.integer("sliding_window", 4096)
         return replace(
             cfg,
             qkv_bias=bias,
             output_bias=bias,
             norm_topk_prob=fields.flag("norm_topk_prob"),
             dense_layers=read_dense_layers(fields, layers),
-            sliding_windows=read_windows(fields, layers, 4096) if windowed else (),
+            sliding_windows=(window,) * layers if window else (),
         )
 
 
@@ -68,28 +68,23 @@ class Qwen3MoeModel(DecoderModel):
     config_class = Config
     rules = stored = RULES
 
-    def __init__(self, cfg: Config) -> None:
-        super().__init__(cfg, _layer)
+    @staticmethod
+    def make_layer(cfg: Any, index: int, rope: Rope | None) -> Module:
+        """Attention and experts."""
+        norm = partial(RMSNorm, cfg.head_dim, cfg.rms_norm_eps)
+        mlp = _experts(cfg) if cfg.is_sparse(index) else None
+        return decoder_layer(cfg, index, rope, q_norm=norm(), k_norm=norm(), mlp=mlp)
 
 
 class Qwen3Moe(CausalLM):
     """A decoder of attention with normalised heads, and experts."""
 
     config_class = Config
-    rules = stored = within("model", RULES)
-
-    def __init__(self, cfg: Config) -> None:
-        super().__init__(cfg, _layer)
+    model_class = Qwen3MoeModel
 
 
 class HeadedConfig(heads.HeadConfig, Config):
     """The same with what heads ask for."""
-
-
-def _layer(cfg: MoeConfig, index: int, rope: Rope) -> DecoderLayer:
-    norm = partial(RMSNorm, cfg.head_dim, cfg.rms_norm_eps)
-    mlp = _experts(cfg) if cfg.is_sparse(index) else None
-    return decoder_layer(cfg, index, rope, q_norm=norm(), k_norm=norm(), mlp=mlp)
 
 
 def _experts(cfg: MoeConfig) -> SparseMlp:
