@@ -9,7 +9,10 @@ from tallow.errors import ModelError
 from tallow.generate.speculation import refuse_recurrent
 from tallow.generate.step import DecodeStep
 
-FAMILIES = ("falcon_mamba", "granitemoehybrid", "jamba", "lfm2", "mamba", "mamba2")
+FAMILIES = (
+    "falcon_mamba", "granitemoehybrid", "jamba", "lfm2", "mamba", "mamba2", "qwen3_next",
+    "recurrent_gemma",
+)  # fmt: skip
 LENGTH = 24
 IDS = np.random.default_rng(5).integers(3, 60, (1, LENGTH))
 

@@ -40,7 +40,8 @@ class RecurrentModel(DecoderModel):
     `names` are the attributes of the words and of the last norm; `keeps_results` says that the
     hidden states that are returned are what layers give, and not what goes into them. A layer is
     called with `positions`, `mask` and `state`, and has `make_state()`. `padding` is the id whose
-    word learns nothing; `rope` makes the positions of layers that turn by them.
+    word learns nothing; `rope` makes the positions of layers that have `turns`, others are given
+    integers.
     """
 
     names: ClassVar[tuple[str, str]] = ("embed_tokens", "norm")
@@ -73,10 +74,6 @@ class RecurrentModel(DecoderModel):
         """What goes into the first layer, of embeddings `(batch, length, size)`."""
         return x
 
-    def places(self, positions: Tensor) -> Tensor | None:
-        """What layers are told of integer positions `(batch or 1, length)`."""
-        return None if self.turning is None else self.turning.table(positions)
-
     def forward_static(
         self,
         ids: Tensor | None,
@@ -97,10 +94,11 @@ class RecurrentModel(DecoderModel):
         mask = None if mask is None else last_positions(mask, x.shape[1])
         if positions is None:
             positions = arange(x.shape[1], dtype=i64).unsqueeze(0)
-        places = self.places(positions)
+        table = None if self.turning is None else self.turning.table(positions)
         for layer, state in zip(self.layers, states or [None] * len(self.layers), strict=True):
             if seen is not None and not self.keeps_results:
                 seen.append(x)
+            places = table if getattr(layer, "turns", False) else positions
             x = layer(x, positions=places, mask=mask, state=state)
             if seen is not None and self.keeps_results:
                 seen.append(x)

@@ -104,8 +104,8 @@ nomic_bert: NomicBertModel NomicBertForMaskedLM NomicBertForSequenceClassificati
     NomicBertForTokenClassification
 open_clip: OpenCLIPModel
 pegasus: PegasusModel PegasusForConditionalGeneration PegasusForCausalLM
-pixtral: PixtralVisionModel
 phi3: Phi3ForCausalLM=Phi3 Phi3Model Phi3ForSequenceClassification Phi3ForTokenClassification
+pixtral: PixtralVisionModel
 qwen2: Qwen2ForCausalLM=Qwen2 Qwen2Model Qwen2ForSequenceClassification
     Qwen2ForTokenClassification Qwen2ForQuestionAnswering
 qwen2_moe: Qwen2MoeForCausalLM=Qwen2Moe Qwen2MoeModel Qwen2MoeForSequenceClassification
@@ -114,6 +114,8 @@ qwen3: Qwen3ForCausalLM=Qwen3 Qwen3Model Qwen3ForSequenceClassification
     Qwen3ForTokenClassification Qwen3ForQuestionAnswering
 qwen3_moe: Qwen3MoeForCausalLM=Qwen3Moe Qwen3MoeModel Qwen3MoeForSequenceClassification
     Qwen3MoeForTokenClassification Qwen3MoeForQuestionAnswering
+qwen3_next: Qwen3NextModel Qwen3NextForCausalLM
+recurrent_gemma: RecurrentGemmaModel RecurrentGemmaForCausalLM
 regnet: RegNetModel RegNetForImageClassification
 resnet: ResNetModel ResNetForImageClassification ResNetBackbone
 roberta: RobertaModel RobertaForMaskedLM RobertaForSequenceClassification

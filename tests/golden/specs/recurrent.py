@@ -10,6 +10,7 @@ SEARCHES = {
     "beams": {**ENDS, "max_new_tokens": 12, "num_beams": 3, "num_return_sequences": 2,
               "do_sample": False},
 }  # fmt: skip
+GREEDY = {"greedy": SEARCHES["greedy"]}
 HIDDEN = {"output_hidden_states": True}
 MAMBA = {
     "vocab_size": 64,
@@ -61,6 +62,30 @@ GRANITE = {
     "attention_multiplier": 0.3,
     "logits_scaling": 2.0,
 }
+GRIFFIN = {
+    **MIXED,
+    "num_hidden_layers": 3,
+    "lru_width": 48,
+    "attention_window_size": 5,
+    "rms_norm_eps": 1e-5,
+}
+# Its recurrence is taken in f32 by the reference, so that sums must not be large.
+GRIFFIN_STDS = {
+    "*norm.weight": 0.3, "*gate_weight": 0.3, "*conv_1d.weight": 0.5, "*recurrent_param": 1.0,
+    "*_proj.weight": 0.2, "*linear_*.weight": 0.2, "*embed_tokens.weight": 0.2,
+}  # fmt: skip
+QWEN3_NEXT = {
+    **MIXED,
+    "num_hidden_layers": 3,
+    "head_dim": 16,
+    "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 12,
+    "num_experts": 0,
+    "mlp_only_layers": [0, 1, 2],
+}
 # Decays of exp(-dt exp(A_log)) that neither stay nor vanish.
 STATES = {"*A_log": 0.5, "*dt_bias": 0.5, "*conv1d.weight": 0.6, "*.D": 0.5}
 
@@ -99,6 +124,9 @@ SPECS = {
     **recurrent("lfm2", "Lfm2", LFM2),
     **recurrent("jamba", "Jamba", JAMBA),
     **recurrent("granitemoehybrid", "GraniteMoeHybrid", GRANITE),
+    # The reference does not put its recurrent states in the order of beams.
+    **recurrent("recurrent_gemma", "RecurrentGemma", GRIFFIN, stds=GRIFFIN_STDS, searches=GREEDY),
+    **recurrent("qwen3_next", "Qwen3Next", QWEN3_NEXT),
     "granitemoehybrid_rope": Spec(
         "GraniteMoeHybridForCausalLM", "GraniteMoeHybridConfig",
         {**GRANITE, "position_embedding_type": "rope", "attention_bias": True},

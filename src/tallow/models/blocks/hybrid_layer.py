@@ -22,7 +22,8 @@ class Names(NamedTuple):
 class MixedLayer(Module):
     """A mixer and a feed-forward network, each behind a norm and added to its input.
 
-    A mixer is an `Attention`, or what has `make_state()`; `scale` multiplies what is added.
+    A mixer is an `Attention`, or what has `make_state()`; `scale` multiplies what is added. `turns`
+    says that the mixer wants the table of a `Rope`, and not positions as integers.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class MixedLayer(Module):
         for name, part in zip(names, (norms[0], mixer, norms[1], mlp), strict=True):
             setattr(self, name, part)
         self.names, self.scale = names, scale
+        self.turns: bool = getattr(mixer, "turns", isinstance(mixer, Attention))
 
     def make_state(self) -> Any:
         """What the mixer carries along, or its keys and values."""

@@ -1,0 +1,243 @@
+"""Qwen3-Next: gated delta nets between layers of gated attention, with many small experts."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+from tallow.dtype import f32
+from tallow.lazy_dataclasses import dataclass, replace
+from tallow.models.blocks import GatedMlp, Rope
+from tallow.models.blocks.heads import as_mask
+from tallow.models.blocks.hybrid_layer import MixedLayer, Names
+from tallow.models.blocks.mamba import CausalConv, masked
+from tallow.models.blocks.norms import OffsetNorm
+from tallow.models.config import DecoderConfig, every, read_kinds
+from tallow.models.fields import Fields
+from tallow.models.recurrent_model import RecurrentLM, RecurrentModel
+from tallow.models.states import KeyValue, Recurrent
+from tallow.nn import Linear, Module, param
+from tallow.nn.init import ones, zeros
+from tallow.ops import attention, cat, rms_norm, rope, silu_mul, softplus
+from tallow.ops.state_space import linear_attention
+from tallow.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class DeltaSizes:
+    """Heads of keys and of values of a delta net, their sizes, and taps of its convolution."""
+
+    key_heads: int = 16
+    value_heads: int = 32
+    key_size: int = 128
+    value_size: int = 128
+    taps: int = 4
+
+
+@dataclass(frozen=True)
+class Qwen3NextConfig(DecoderConfig):
+    """Of Hugging Face's `Qwen3NextConfig`; `attends` says which layers are attention."""
+
+    rotary_share: ClassVar[float | None] = 0.25
+    without_effect = DecoderConfig.without_effect | {
+        "output_router_logits", "router_aux_loss_coef", "moe_intermediate_size", "norm_topk_prob",
+        "num_experts", "num_experts_per_tok", "shared_expert_intermediate_size",
+    }  # fmt: skip
+
+    delta: DeltaSizes = DeltaSizes()
+    attends: tuple[bool, ...] = ()
+
+    @classmethod
+    def read(cls, fields: Fields) -> Self:
+        """Each fourth layer attends unless the config says another pattern."""
+        fields = fields.with_defaults(
+            num_key_value_heads=2, max_position_embeddings=32768, head_dim=256,
+            intermediate_size=5632,
+        )  # fmt: skip
+        cfg = super().read(fields)
+        layers = cfg.num_hidden_layers
+        period = fields.integer("full_attention_interval", 4)
+        kinds = read_kinds(fields, every(period, layers, "linear_attention"), _KINDS)
+        if any(_read_sparse(fields, layers)) and fields.integer("num_experts", 512, low=0):
+            wanted = "0 (experts are not supported)"
+            raise fields.error("num_experts", wanted, fields.get("num_experts"))
+        bias = fields.flag("attention_bias")
+        return replace(
+            cfg,
+            delta=_read_delta(fields),
+            attends=tuple(kind == "full_attention" for kind in kinds),
+            qkv_bias=bias,
+            output_bias=bias,
+        )
+
+
+_KINDS = ("full_attention", "linear_attention")
+
+
+def _read_sparse(fields: Fields, layers: int) -> tuple[bool, ...]:
+    """Which layers have experts."""
+    dense = fields.get("mlp_only_layers") or []
+    if not isinstance(dense, list) or any(type(i) is not int for i in dense):
+        raise fields.error("mlp_only_layers", "a list of indices of layers", dense)
+    step = fields.integer("decoder_sparse_step", 1)
+    return tuple(i not in dense and (i + 1) % step == 0 for i in range(layers))
+
+
+def _read_delta(fields: Fields) -> DeltaSizes:
+    heads = fields.integer("linear_num_key_heads", 16, high=65536)
+    values = fields.integer("linear_num_value_heads", 32, high=65536)
+    if values % heads:
+        raise fields.error("linear_num_value_heads", f"a multiple of the {heads} key heads", values)
+    return DeltaSizes(
+        heads,
+        values,
+        fields.integer("linear_key_head_dim", 128, high=1024),
+        fields.integer("linear_value_head_dim", 128, high=65536),
+        fields.integer("linear_conv_kernel_dim", 4, low=2, high=16),
+    )
+
+
+class NormThenGate(Module):
+    """RMS norm times `silu(gate)`."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        self.weight = param(size, init=ones)
+        self.eps = eps
+
+    def forward(self, x: Tensor, gate: Tensor) -> Tensor:
+        """`(..., size)` of both → the same shape."""
+        return silu_mul(gate, rms_norm(x, self.weight, self.eps))
+
+
+class GatedDeltaNet(Module):
+    """Linear attention by the gated delta rule (arXiv 2412.06464)."""
+
+    def __init__(self, size: int, sizes: DeltaSizes, eps: float) -> None:
+        self.sizes = sizes
+        keys = sizes.key_heads * sizes.key_size
+        values = sizes.value_heads * sizes.value_size
+        self.conv1d = CausalConv(2 * keys + values, sizes.taps, bias=False)
+        self.in_proj_qkvz = Linear(size, 2 * keys + 2 * values, bias=False)
+        self.in_proj_ba = Linear(size, 2 * sizes.value_heads, bias=False)
+        self.dt_bias = param(sizes.value_heads, init=ones, dtype=f32)
+        self.A_log = param(sizes.value_heads, init=zeros, dtype=f32)
+        self.norm = NormThenGate(sizes.value_size, eps)
+        self.out_proj = Linear(values, size, bias=False)
+
+    def make_state(self) -> Recurrent:
+        """What the mixer carries along."""
+        of = self.sizes
+        scan = (of.value_heads, of.key_size, of.value_size)
+        return Recurrent(conv=self.conv1d.sizes, scan=scan)
+
+    def forward(
+        self,
+        x: Tensor,
+        *,
+        positions: Tensor | None = None,
+        mask: Tensor | None = None,
+        state: Recurrent | None = None,
+    ) -> Tensor:
+        """`(batch, n, size)` → the same shape; `mask` `(batch, n)` is 0 where there is padding."""
+        of, (batch, n, _) = self.sizes, x.shape
+        x = masked(x, mask)
+        each = of.value_heads // of.key_heads
+        widths = [of.key_size, of.key_size, each * of.value_size, each * of.value_size]
+        grouped = self.in_proj_qkvz(x).unflatten(-1, (of.key_heads, sum(widths)))
+        q, k, v, gate = grouped.split(widths, -1)
+        b, a = self.in_proj_ba(x).unflatten(-1, (of.key_heads, 2 * each)).chunk(2, -1)
+        inner = self.conv1d(cat([part.flatten(2) for part in (q, k, v)], -1), state)
+        keys = of.key_heads * of.key_size
+        q, k, v = inner.split([keys, keys, of.value_heads * of.value_size], -1)
+        # A query and a key serve `each` heads of values next to each other.
+        q, k = (
+            _unit(part.unflatten(-1, (of.key_heads, of.key_size))).repeat_interleave(each, 2)
+            for part in (q, k)
+        )
+        v = v.unflatten(-1, (of.value_heads, of.value_size))
+        decay = (softplus(a.flatten(2) + self.dt_bias) * -self.A_log.exp()).exp()
+        beta = b.flatten(2).sigmoid().unsqueeze(-1)
+        held, counts = (None, None) if state is None else (state.held("scan"), state.counts)
+        y = linear_attention(
+            q * of.key_size**-0.5, k, v * beta, decay, k * decay.unsqueeze(-1), -(k * beta),
+            state=held, counts=counts,
+        )  # fmt: skip
+        y = self.norm(y, gate.reshape(batch, n, of.value_heads, of.value_size))
+        return self.out_proj(y.flatten(2))
+
+
+def _unit(x: Tensor) -> Tensor:
+    return x * (x.square().sum(-1, keepdim=True) + 1e-6).rsqrt()
+
+
+class GatedAttention(Module):
+    """Attention whose result is multiplied by sigmoids that the queries' matrix makes, too."""
+
+    turns = True
+
+    def __init__(self, cfg: Qwen3NextConfig) -> None:
+        size, head = cfg.hidden_size, cfg.head_dim
+        self.heads, self.kv_heads = cfg.num_attention_heads, cfg.num_key_value_heads
+        self.head_dim = head
+        self.q_proj = Linear(size, 2 * self.heads * head, bias=cfg.qkv_bias)
+        self.k_proj = Linear(size, self.kv_heads * head, bias=cfg.qkv_bias)
+        self.v_proj = Linear(size, self.kv_heads * head, bias=cfg.qkv_bias)
+        self.o_proj = Linear(self.heads * head, size, bias=cfg.output_bias)
+        self.q_norm = OffsetNorm(head, cfg.rms_norm_eps)
+        self.k_norm = OffsetNorm(head, cfg.rms_norm_eps)
+
+    def make_state(self) -> KeyValue:
+        """Keys and values of all positions."""
+        return KeyValue(self.kv_heads, self.head_dim)
+
+    def forward(
+        self,
+        x: Tensor,
+        *,
+        positions: Tensor,
+        mask: Tensor | None = None,
+        state: KeyValue | None = None,
+    ) -> Tensor:
+        """`(batch, n, size)` → the same shape; `positions` are the table of `Rope`."""
+        (b, n, _), d = x.shape, self.head_dim
+        q, gate = self.q_proj(x).view(b, n, self.heads, 2 * d).chunk(2, -1)
+        k, v = (each(x).view(b, n, self.kv_heads, d) for each in (self.k_proj, self.v_proj))
+        q = rope(self.q_norm(q), positions).transpose(1, 2)
+        k, v = rope(self.k_norm(k), positions).transpose(1, 2), v.transpose(1, 2)
+        start: Tensor | None = None
+        if state is not None:
+            k, v, start = state.update(k, v)
+        mask = None if mask is None else as_mask(mask)
+        out = attention(q, k, v, start=start, mask=mask, causal=True).transpose(1, 2)
+        return self.o_proj((out * gate.sigmoid()).reshape(b, n, self.heads * d))
+
+
+def _layer(cfg: Qwen3NextConfig, index: int) -> MixedLayer:
+    size, eps, attends = cfg.hidden_size, cfg.rms_norm_eps, cfg.attends[index]
+    mixer: Module = GatedAttention(cfg) if attends else GatedDeltaNet(size, cfg.delta, eps)
+    name = "self_attn" if attends else "linear_attn"
+    names = Names("input_layernorm", name, "post_attention_layernorm", "mlp")
+    mlp = GatedMlp(size, cfg.intermediate_size)
+    return MixedLayer(names, mixer, mlp, (OffsetNorm(size, eps), OffsetNorm(size, eps)))
+
+
+class Qwen3NextModel(RecurrentModel):
+    """The decoder without a head."""
+
+    config_class = Qwen3NextConfig
+    ignorable = (r"mtp\..*",)  # of guesses at further tokens
+
+    def __init__(self, cfg: Qwen3NextConfig) -> None:
+        turning = Rope(cfg.rotary_dim or cfg.head_dim, cfg.rope_theta, cfg.rope_scaling)
+        layers = [_layer(cfg, i) for i in range(cfg.num_hidden_layers)]
+        norm = OffsetNorm(cfg.hidden_size, cfg.rms_norm_eps)
+        super().__init__(cfg, layers, norm, padding=cfg.pad_token_id, rope=turning)
+
+
+class Qwen3NextForCausalLM(RecurrentLM):
+    """A decoder with the scores of the next token."""
+
+    config_class = Qwen3NextConfig
+    ignorable = (r"mtp\..*",)
+
+    def __init__(self, cfg: Qwen3NextConfig) -> None:
+        super().__init__(cfg, Qwen3NextModel(cfg))
