@@ -148,6 +148,7 @@ if TYPE_CHECKING:
     from .plan import Plan, capture
     from .tasks import (
         LLM,
+        AudioCodec,
         Detector,
         Embedder,
         ImageClassifier,
@@ -189,7 +190,7 @@ _MODULES = {
         "TokenClassifier", "Translator", "Summarizer",
         "ImageClassifier", "ImageEmbedder", "Detector",
         "Segmenter", "ZeroShotImageClassifier", "LineReader", "VoiceActivity",
-        "SpeakerEmbedder", "SpeechSynthesizer",
+        "AudioCodec", "SpeakerEmbedder", "SpeechSynthesizer",
     ),
     ".documents": ("OCR", "TableReader"),
     ".plan": ("capture", "Plan"),

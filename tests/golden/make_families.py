@@ -117,6 +117,7 @@ def worst(found, expected) -> float:
     """The largest difference in units of the tests' tolerance."""
     bad = 0.0
     for name, want in expected.items():
+        want = want.double()  # there are integers, too
         scale = max(1.0, want.std().item() if want.numel() > 1 else 1.0)
         error = (found[name].double() - want).abs() / (TOLERANCE * (scale + want.abs()))
         bad = max(bad, error.max().item() if want.numel() else 0.0)

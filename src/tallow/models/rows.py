@@ -28,6 +28,7 @@ convnext: ConvNextModel ConvNextForImageClassification ConvNextBackbone
 convnextv2: ConvNextV2Model ConvNextV2ForImageClassification ConvNextV2Backbone
 craft: CraftForTextDetection
 crnn: CrnnForTextRecognition
+dac: DacModel
 data2vec-audio: Data2VecAudioModel Data2VecAudioForCTC Data2VecAudioForSequenceClassification
     Data2VecAudioForAudioFrameClassification Data2VecAudioForXVector
 deberta: DebertaModel DebertaForMaskedLM DebertaForSequenceClassification
@@ -48,6 +49,7 @@ efficientnet: EfficientNetModel EfficientNetForImageClassification
 electra: ElectraModel ElectraForPreTraining ElectraForMaskedLM ElectraForSequenceClassification
     ElectraForTokenClassification ElectraForQuestionAnswering ElectraForMultipleChoice
     ElectraForCausalLM
+encodec: EncodecModel
 encoder-decoder: EncoderDecoderModel
 eurobert: EuroBertModel EuroBertForMaskedLM EuroBertForSequenceClassification
     EuroBertForTokenClassification

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tallow.packages import names_of
 
 if TYPE_CHECKING:
+    from tallow.tasks.audio_codec import AudioCodec
     from tallow.tasks.batches import BatchError, Outcome
     from tallow.tasks.embedder import Embedder
     from tallow.tasks.image_tasks import (
@@ -44,6 +45,7 @@ __all__ = [
     "ZeroShotImageClassifier",
     "LineReader",
     "VoiceActivity",
+    "AudioCodec",
     "SpeakerEmbedder",
     "SpeechSynthesizer",
     "BatchError",
@@ -66,6 +68,7 @@ _HOMES = {
     "ZeroShotImageClassifier": "image_tasks",
     "LineReader": "line_reader",
     "VoiceActivity": "voice_activity",
+    "AudioCodec": "audio_codec",
     "SpeakerEmbedder": "speaker_embedder",
     "SpeechSynthesizer": "speech_synthesizer",
     "BatchError": "batches",
