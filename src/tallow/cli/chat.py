@@ -19,6 +19,7 @@ def chat(
     system: Annotated[
         str, Option('Instructions that come first ("" for none).', metavar="TEXT")
     ] = "You are a helpful assistant.",
+    image: options.Image = None,
     max_tokens: options.MaxTokens = 512,
     temperature: options.Temperature = 0.0,
     top_k: options.TopK = 0,
@@ -44,7 +45,8 @@ def chat(
 ) -> None:
     """Chat with a model.
 
-    Without --prompt it is a conversation, or one question a line from a pipe.
+    Without --prompt it is a conversation, or one question a line from a pipe. What --image
+    names is shown with the first question.
     /reset forgets it, /exit or Ctrl-D leaves, Ctrl-C stops an answer.
     """
     from tallow.cli.conversation import Conversation, converse
@@ -71,7 +73,7 @@ def chat(
         cache_type=cache_type,
     ) as llm:
         conversation = Conversation(
-            llm, params, system or None, sys.stdout, shift=shift, **template
+            llm, params, system or None, sys.stdout, images=image or (), shift=shift, **template
         )
         if prompt is not None:
             conversation.ask(prompt)

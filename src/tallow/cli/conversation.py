@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, TextIO, Unpack
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TextIO, Unpack
 
 from tallow.cli.errors import report
 from tallow.cli.options import TemplateOptions, tokens_per_second
@@ -27,7 +27,8 @@ _COMMAND = re.compile(r"/[^\W\d][\w-]*")  # one slash and a word: no path, no co
 class Conversation:
     """The messages so far; `ask` adds a question and its answer, written to `out` as it comes.
 
-    With `shift`, the oldest turns are forgotten where a question finds no room for its answer.
+    `images` are shown with the first question. With `shift`, the oldest turns are forgotten where a
+    question finds no room for its answer.
     """
 
     def __init__(
@@ -37,13 +38,14 @@ class Conversation:
         system: str | None,
         out: TextIO,
         *,
+        images: Sequence[str] = (),
         shift: bool = False,
         **template: Unpack[TemplateOptions],
     ) -> None:
         self._llm, self._params, self._out, self._shift = llm, params, out, shift
-        self._template = template
+        self._template, self._images = template, images
         self._begin = [{"role": "system", "content": system}] if system is not None else []
-        self.messages: list[dict[str, str]] = list(self._begin)
+        self.messages: list[dict[str, Any]] = list(self._begin)
 
     def reset(self) -> None:
         """Forget everything but the system message."""
@@ -55,7 +57,7 @@ class Conversation:
         Raises:
             ContextError, ModelError: as `LLM.chat`; the question is then not part of the messages.
         """
-        asked = [*self.messages, {"role": "user", "content": _unicode(question)}]
+        asked = [*self.messages, {"role": "user", "content": self._content(_unicode(question))}]
         if self._shift:
             asked = self._shifted(asked)
         out = self._out
@@ -72,7 +74,14 @@ class Conversation:
         self.messages = [*asked, {"role": "assistant", "content": result.text}]
         return result
 
-    def _shifted(self, messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    def _content(self, question: str) -> Any:
+        """The question, the first one behind its pictures."""
+        if not self._images or len(self.messages) > len(self._begin):
+            return question
+        shown = [{"type": "image", "image": path} for path in self._images]
+        return [*shown, {"type": "text", "text": question}]
+
+    def _shifted(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """`messages` without as many of the oldest turns as leave a quarter of the context free."""
         context, first = self._llm.model.context, len(self._begin)
         room = min(self._params.max_tokens or context, context // 4)

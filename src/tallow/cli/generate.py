@@ -18,6 +18,7 @@ def generate(
     prompt_file: Annotated[
         str | None, Option("A UTF-8 file with it; - is standard input.", metavar="FILE")
     ] = None,
+    image: options.Image = None,
     max_tokens: options.MaxTokens = 512,
     temperature: options.Temperature = 0.0,
     top_k: options.TopK = 0,
@@ -74,13 +75,13 @@ def generate(
         weights=weights,
     ) as llm:
         if not json:
-            with llm.stream(text, params, parse_special=not no_special) as stream:
+            with llm.stream(text, params, images=image, parse_special=not no_special) as stream:
                 for piece in stream:
                     sys.stdout.write(piece)
                     sys.stdout.flush()
             sys.stdout.write("\n")
             return
-        result = llm.generate(text, params, parse_special=not no_special)
+        result = llm.generate(text, params, images=image, parse_special=not no_special)
     names = ["prompt_tokens", "finish_reason", "prefill_s", "decode_s"]
     if speculation is not None:
         names += ["drafted_tokens", "accepted_tokens"]

@@ -46,6 +46,7 @@ MinP = Annotated[float, Option("Only tokens above this share of the likeliest's.
 RepetitionPenalty = Annotated[float, Option("Above 1: less repetition.")]
 Seed = Annotated[int | None, Option("Makes sampling reproducible.", absent="random")]
 Stop = Annotated[list[str] | None, Option("End before this text; may be repeated.", metavar="TEXT")]
+Image = Annotated[list[str] | None, Option("Show this picture; may be repeated.", metavar="FILE")]
 ActivationsOption = Annotated[
     Activations, Option("Arithmetic of quantised weights: 8-bit activations, or floats.")
 ]

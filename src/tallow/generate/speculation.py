@@ -215,9 +215,8 @@ def proposer_of(
         return PromptLookup()
     draft = speculation.model if isinstance(speculation, DraftModel) else speculation
     check_draft(model, draft)
-    expect(
-        not embeds, "speculation", f"{PROMPT_LOOKUP!r} for inputs_embeds", "a model", ArgumentError
-    )
+    wanted = f"{PROMPT_LOOKUP!r} for pictures and inputs_embeds"
+    expect(not embeds, "speculation", wanted, "a model", ArgumentError)
     return speculation if isinstance(speculation, DraftModel) else DraftModel(speculation)
 
 

@@ -19,7 +19,6 @@ from tallow.generate import (
     SamplingParams,
     generate,
     generate_rows,
-    token_ids,
 )
 from tallow.generate.speculation import NUM_SPECULATIVE_TOKENS, Speculation
 from tallow.models import CausalLM, load
@@ -28,6 +27,15 @@ from tallow.models.states import State, cache_dtype_for
 from tallow.tasks.accepting import accepted
 from tallow.tasks.drafts import Drafts
 from tallow.tasks.llm_adapters import AdapterRef, WithAdapters
+from tallow.tasks.llm_pictures import (
+    keys_of,
+    prompt_of,
+    prompts_of,
+    reads_parts_alone,
+    reads_pictures,
+    with_text_parts,
+    without_pictures,
+)
 from tallow.tasks.llm_scores import Scoring
 from tallow.tasks.prefix_cache import PrefixCache, PrefixCacheInfo, room_for
 from tallow.tasks.stream import Stream
@@ -122,6 +130,7 @@ class LLM(WithAdapters, Scoring):
         prompt: str | Sequence[int],
         params: SamplingParams | None = None,
         *,
+        images: Sequence[Any] | None = None,
         parse_special: bool = True,
         cancel: Cancel | None = None,
         **options: Unpack[SamplingOptions],
@@ -130,15 +139,19 @@ class LLM(WithAdapters, Scoring):
 
         Control tokens that are written in the text, such as `<|im_end|>`, count; give
         `parse_special=False` for text of unknown origin, which then cannot forge one. A model
-        without a tokenizer takes ids and gives ids.
+        without a tokenizer takes ids and gives ids. `images`, for a model that reads pictures, are
+        what `vision.load_image` takes; the prompt has the model's token for a picture for each.
 
         Raises:
             ArgumentError: an empty prompt, or a parameter out of range.
             ContextError: the prompt fills the model's context.
             NonFiniteError: the model computes NaN or infinity.
         """
+        special = parse_special
         return _finish(
-            self.events(prompt, params, parse_special=parse_special, cancel=cancel, **options)
+            self.events(
+                prompt, params, images=images, parse_special=special, cancel=cancel, **options
+            )
         )
 
     def generate_batch(
@@ -146,6 +159,7 @@ class LLM(WithAdapters, Scoring):
         prompts: Sequence[str] | Sequence[Sequence[int]],
         params: SamplingParams | Sequence[SamplingParams] | None = None,
         *,
+        images: Sequence[Sequence[Any]] | None = None,
         parse_special: bool = True,
         cancel: Cancel | None = None,
         rows: int = 8,
@@ -154,14 +168,16 @@ class LLM(WithAdapters, Scoring):
         """Continue several prompts, `rows` of them at once; the results come in order.
 
         Each is continued as `generate` would, by its own parameters where `params` is a list.
+        `images` has a list for each prompt.
 
         Raises:
             ArgumentError, ContextError: as `generate`, before anything is computed.
             NonFiniteError: the model computes NaN or infinity.
         """
         events = self.batch_events(
-            prompts, params, parse_special=parse_special, cancel=cancel, rows=rows, **options
-        )
+            prompts, params, images=images, parse_special=parse_special, cancel=cancel, rows=rows,
+            **options,
+        )  # fmt: skip
         found = {i: event for i, event in events if isinstance(event, Result)}
         return [found[i] for i in range(len(prompts))]
 
@@ -170,6 +186,7 @@ class LLM(WithAdapters, Scoring):
         prompts: Sequence[str] | Sequence[Sequence[int]],
         params: SamplingParams | Sequence[SamplingParams] | None = None,
         *,
+        images: Sequence[Sequence[Any]] | None = None,
         parse_special: bool = True,
         cancel: Cancel | None = None,
         rows: int = 8,
@@ -183,7 +200,7 @@ class LLM(WithAdapters, Scoring):
         expect(len(each) == len(prompts), "params", count, len(each), ArgumentError)
         return generate_rows(
             adapted(self.model),
-            [self._ids(prompt, parse_special) for prompt in prompts],
+            prompts_of(self.model, [self._ids(each, parse_special) for each in prompts], images),
             [SamplingParams.of(chosen, options) for chosen in each],
             rows=rows,
             cancel=cancel,
@@ -200,13 +217,17 @@ class LLM(WithAdapters, Scoring):
         prompt: str | Sequence[int],
         params: SamplingParams | None = None,
         *,
+        images: Sequence[Any] | None = None,
         parse_special: bool = True,
         cancel: Cancel | None = None,
         **options: Unpack[SamplingOptions],
     ) -> Stream:
         """`generate` as an iterator of text pieces."""
+        special = parse_special
         return Stream(
-            self.events(prompt, params, parse_special=parse_special, cancel=cancel, **options)
+            self.events(
+                prompt, params, images=images, parse_special=special, cancel=cancel, **options
+            )
         )
 
     @overload
@@ -254,13 +275,17 @@ class LLM(WithAdapters, Scoring):
         are JSON schemas of functions; `template_options` are variables of the template, such as
         `{"enable_thinking": False}`. Control tokens that are written in any of them are plain text.
 
+        A model that reads pictures takes contents such as `[{"type": "image", "image": path},
+        {"type": "text", "text": question}]`: paths, bytes, Pillow images, arrays or `data:` URLs.
+
         Raises:
             ModelError: the model has no chat template, or its template refuses the messages.
             ArgumentError: something that is no list of messages; and as `generate`.
             ContextError, NonFiniteError: as `generate`.
         """
         ids = self.chat_ids(messages, tools=tools, template_options=template_options)
-        events = self.events(ids, params, cancel=cancel, **options)
+        images = without_pictures(messages)[1]
+        events = self.events(ids, params, images=images, cancel=cancel, **options)
         return Stream(events) if stream else _finish(events)
 
     def chat_ids(
@@ -270,14 +295,16 @@ class LLM(WithAdapters, Scoring):
         tools: Sequence[Mapping[str, Any]] | None = None,
         template_options: Mapping[str, Any] | None = None,
     ) -> list[int]:
-        """The token ids that `chat` gives the model for `messages`."""
+        """The token ids that `chat` gives the model for `messages`, one for each picture."""
         from tallow.text import chat_template_of, encode_chat
 
         if self._template is None:
             self._template = chat_template_of(self.tokenizer)
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
-        listed = plain_messages(messages)
+        listed = plain_messages(without_pictures(messages)[0])
+        if reads_pictures(self.model) and reads_parts_alone(self._template):
+            listed = with_text_parts(listed)
         expect(len(listed) > 0, LLM.chat, "at least one message", "none", ArgumentError)
         return encode_chat(
             self.tokenizer, self._template, listed, tools=tools, variables=template_options
@@ -288,16 +315,18 @@ class LLM(WithAdapters, Scoring):
         prompt: str | Sequence[int],
         params: SamplingParams | None = None,
         *,
+        images: Sequence[Any] | None = None,
         parse_special: bool = True,
         cancel: Cancel | None = None,
         **options: Unpack[SamplingOptions],
     ) -> Iterator[Event]:
         """`generate` as the events of `tallow.generate`: progress, pieces, the result."""
         chosen = SamplingParams.of(params, options)
-        ids = token_ids(self._ids(prompt, parse_special), "prompt")
-        make = partial(self.model.make_state, 1, room_for(ids, chosen), self.cache_dtype)
+        ids = prompt_of(self.model, self._ids(prompt, parse_special), images)
+        keys = keys_of(ids)
+        make = partial(self.model.make_state, 1, room_for(keys, chosen), self.cache_dtype)
         model = adapted(self.model)  # an answer keeps the adapters that it began with
-        cache = self._cache.borrow(ids, make, getattr(model, "key", None))
+        cache = self._cache.borrow(keys, make, getattr(model, "key", None))
         guesses = self._drafts.borrow()
         try:
             events = generate(

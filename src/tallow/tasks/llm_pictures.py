@@ -82,6 +82,16 @@ def _bytes(text: str, where: str) -> bytes:
         raise ArgumentError(f"{where}: expected base64, got {error}") from None
 
 
+def reads_pictures(model: Any) -> bool:
+    """Whether prompts of a model may have pictures."""
+    return hasattr(model, "picture")
+
+
+def keys_of(prompt: Prompt) -> Sequence[int]:
+    """What prompts are compared by."""
+    return prompt.keys if isinstance(prompt, MixedPrompt) else prompt
+
+
 def prompt_of(model: Any, ids: Sequence[int], images: Sequence[Any] | None) -> Prompt:
     """Ids with pictures in their places; the ids alone for a model or a prompt without any.
 
@@ -89,19 +99,34 @@ def prompt_of(model: Any, ids: Sequence[int], images: Sequence[Any] | None) -> P
         ArgumentError: pictures for a model that reads none, another number of places in the ids, or
             a picture that cannot be prepared.
     """
-    listed = _listed(images)
-    reads = hasattr(model, "picture")
-    name = type(getattr(model, "model", model)).__name__
-    expect(
-        reads or not listed, "images", f"none, as {name} reads text alone", "some", ArgumentError
-    )
-    if not reads:
-        return ids
-    whole = token_ids(ids, "prompt")
-    if not listed and model.image_token not in whole:
+    whole, listed = token_ids(ids, "prompt"), _listed(images)
+    reads, name = reads_pictures(model), type(model).__name__
+    wanted = f"none, as {name} reads text alone"
+    expect(reads or not listed, "images", wanted, len(listed), ArgumentError)
+    if not listed and not (reads and model.image_token in whole):
         return whole
     prepared = [model.picture(image) for image in listed]
     found: MixedPrompt = model.mixed(model.with_places(whole, len(prepared)), prepared)
+    return found
+
+
+def prompts_of(
+    model: Any, prompts: Sequence[Sequence[int]], images: Sequence[Sequence[Any]] | None
+) -> list[Prompt]:
+    """The same of several prompts; where one has a picture, all are mixed.
+
+    Raises:
+        ArgumentError: as of `prompt_of`, or another number of lists than of prompts.
+    """
+    each = [None] * len(prompts) if images is None else _listed(images)
+    wanted = f"{len(prompts)} lists of pictures"
+    expect(len(each) == len(prompts), "images", wanted, len(each), ArgumentError)
+    found = [prompt_of(model, ids, some) for ids, some in zip(prompts, each, strict=True)]
+    if any(isinstance(prompt, MixedPrompt) for prompt in found):
+        return [
+            prompt if isinstance(prompt, MixedPrompt) else model.mixed(prompt, [])
+            for prompt in found
+        ]
     return found
 
 
@@ -114,7 +139,7 @@ def _listed(images: Any) -> list[Any]:
     return list(images)
 
 
-def with_text_parts(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def with_text_parts(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Contents that are strings as lists of one part, for templates that read parts alone."""
     return [
         {**message, "content": [{"type": "text", "text": message["content"]}]}
