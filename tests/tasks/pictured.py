@@ -26,7 +26,17 @@ PARTS = (
 SPECIAL = {"<pad>": 0, "<|im_start|>": 1, "<|im_end|>": 2}
 PIXELS = {"image_mean": [0.5, 0.4, 0.6], "image_std": [0.3, 0.2, 0.25]}
 # Golden, special tokens, what stands for a picture in the chat, the processor, the template.
+QWEN = {"<|image_pad|>": 60, "<|vision_start|>": 61, "<|vision_end|>": 62, "<|video_pad|>": 63}
+QWEN_PLACE = "<|vision_start|><|image_pad|><|vision_end|>"
+QWEN_PIXELS = {
+    "image_processor_type": "Qwen2VLImageProcessor",
+    "patch_size": 4,
+    "size": {"shortest_edge": 128, "longest_edge": 1200},
+    **PIXELS,
+}
 MODELS = {
+    "qwen2_vl": ("qwen2_vl_generate", QWEN, QWEN_PLACE, QWEN_PIXELS, CHATML),
+    "qwen2_5_vl": ("qwen2_5_vl_generate", QWEN, QWEN_PLACE, QWEN_PIXELS, PARTS),
     "llava": (
         "llava_generate",
         {"<image>": 60},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f32, i64
@@ -103,11 +103,12 @@ class DecoderModel(Decoder, Model):
     """Token ids to hidden states; `layer(cfg, i, rope)` makes the i-th layer.
 
     Families override `make_layer` and `make_norm` where theirs are others; a `norm_name` is that of
-    the last norm in files.
+    the last norm in files, `state_class` that of its states.
     """
 
     base_model_prefix = "model"
     norm_name: str = "norm"
+    state_class: ClassVar[type[State]] = State
     config: DecoderConfig
 
     def __init__(self, cfg: DecoderConfig, layer: Layers | None = None) -> None:
@@ -230,7 +231,7 @@ class DecoderModel(Decoder, Model):
         """
         cfg = self.config
         sizes, layers = (cfg.num_key_value_heads, cfg.head_dim), range(cfg.num_hidden_layers)
-        return State(
+        return self.state_class(
             [
                 Ring(*sizes, window=cfg.window(i)) if cfg.window(i) else KeyValue(*sizes)
                 for i in layers

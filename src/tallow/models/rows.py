@@ -110,8 +110,10 @@ phi3: Phi3ForCausalLM=Phi3 Phi3Model Phi3ForSequenceClassification Phi3ForTokenC
 pixtral: PixtralVisionModel
 qwen2: Qwen2ForCausalLM=Qwen2 Qwen2Model Qwen2ForSequenceClassification
     Qwen2ForTokenClassification Qwen2ForQuestionAnswering
+qwen2_5_vl = qwen2_vl: Qwen2_5_VLForConditionalGeneration=Qwen25VLForConditionalGeneration
 qwen2_moe: Qwen2MoeForCausalLM=Qwen2Moe Qwen2MoeModel Qwen2MoeForSequenceClassification
     Qwen2MoeForTokenClassification Qwen2MoeForQuestionAnswering
+qwen2_vl: Qwen2VLForConditionalGeneration
 qwen3: Qwen3ForCausalLM=Qwen3 Qwen3Model Qwen3ForSequenceClassification
     Qwen3ForTokenClassification Qwen3ForQuestionAnswering
 qwen3_moe: Qwen3MoeForCausalLM=Qwen3Moe Qwen3MoeModel Qwen3MoeForSequenceClassification

@@ -8,6 +8,7 @@ from tallow.models.configs import custom
 from tallow.models.family import read_as
 from tallow.models.fields import Fields
 from tallow.models.parts import Part, part
+from tallow.models.rope_fields import rope_scope
 
 
 def text_section(source: Any) -> Any:
@@ -25,6 +26,31 @@ def rotary_theta(fields: Fields) -> float:
     """The base of the frequencies by which patches turn."""
     default = fields.number("rope_theta", 10000.0, low=1.0)
     return fields.scope("rope_parameters").number("rope_theta", default, low=1.0)
+
+
+def read_axes(fields: Fields, count: int) -> tuple[int, ...]:
+    """The axis that turns each of `count` frequencies: `mrope_section` of them in turn.
+
+    With `mrope_interleaved`, neighbours belong to time, height and width as long as these have any.
+    """
+    rope = rope_scope(fields)
+    name = "mrope_section"
+    sections = rope.get(name)
+    if sections is None:
+        sections = [16, 24, 24]
+    good = isinstance(sections, list) and 1 <= len(sections) <= 6
+    good = good and all(type(n) is int and 0 <= n <= count for n in sections)
+    if not good or sum(sections) != count:
+        raise rope.error(name, f"integers that sum to the {count} frequencies", sections)
+    if not rope.flag("mrope_interleaved"):
+        return tuple(i % 3 for i, n in enumerate(sections) for _ in range(n))
+    if len(sections) != 3:
+        raise rope.error(name, "three integers", sections)
+    axes = [0] * count
+    for axis in (1, 2):
+        for index in range(axis, min(3 * sections[axis], count), 3):
+            axes[index] = axis
+    return tuple(axes)
 
 
 # What transformers' configs of decoders have where a model's file leaves sizes out.

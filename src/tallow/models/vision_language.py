@@ -113,8 +113,7 @@ class VisionLanguage(GenerativeModel):
 
     def words(self, ids: Tensor) -> Tensor:
         """Vectors of ids `(batch, length)`; of the first one where a picture's stand."""
-        x: Tensor = self.decoder.embed_tokens(where(ids.eq(self.image_token), zeros_like(ids), ids))
-        return x if x.dtype is f32 else x.to(f32)
+        return self.decoder.words(where(ids.eq(self.image_token), zeros_like(ids), ids))
 
     def merged(self, ids: Tensor, features: Tensor) -> Tensor:
         """Vectors of ids `(batch, length)`, with those of pictures in their places, in order.
@@ -210,7 +209,8 @@ class VisionLanguage(GenerativeModel):
                     size += len(span)
             return cat(parts).index_select(0, tensor(order, dtype=i64)).unsqueeze(0)
 
-        inputs = {name: [each.inputs[name] for each in pictures] for name in self.picture_inputs}
+        names = pictures[0].inputs if pictures else ()
+        inputs = {name: [each.inputs[name] for each in pictures] for name in names}
         places = self.places(tensor([whole], dtype=i64), None, inputs) if pictures else None
         rows = None if places is None else _by_row(places, None)[0]
         return MixedPrompt(whole, keys_of(whole, spans, pictures), embeds, _placing(rows))

@@ -167,6 +167,8 @@ def vlm(prefix: str, values: dict, inputs: Inputs, *, singles=False, **options) 
 STATES = {"outputs": ("logits", "hidden_states"), "options": HIDDEN}
 SEARCHED = {"generate": {**GREEDY, **BEAMS}}
 SPECS = {
+    **qwen("qwen2_vl", "Qwen2VL", QWEN2),
+    **qwen("qwen2_5_vl", "Qwen2_5_VL", QWEN25),
     "llava": vlm("Llava", LLAVA, pixels([[3, -16, 2, -16, 4], [2, -16, 5]]), **STATES),
     "llava_generate": vlm(
         "Llava", {**LLAVA, "text_config": {**LLAMA, **LONG}},

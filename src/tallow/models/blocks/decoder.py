@@ -165,11 +165,9 @@ class Decoder(Module):
         the last: the last layer computes keys and values of the others, and nothing else, unless a
         hook, or a layer or attention of another class, may want to see them.
         """
-        x: Tensor = self.embed_tokens(ids) if embeds is None else embeds
+        x: Tensor = self.words(ids) if embeds is None else embeds
         if x.dtype is not f32:
             x = x.to(f32)
-        if embeds is None and self.scale != 1.0:
-            x = x * self.scale
         if positions is None:
             positions = arange(x.shape[1], dtype=i64).unsqueeze(0)
         tables: dict[int, Tensor] = {}
@@ -191,6 +189,13 @@ class Decoder(Module):
         if seen is not None:
             seen.append(x)
         return last_positions(x, last)
+
+    def words(self, ids: Tensor | None) -> Tensor:
+        """`(batch, length)` of ids → what goes into the first layer for them, in f32."""
+        x: Tensor = self.embed_tokens(ids)
+        if x.dtype is not f32:
+            x = x.to(f32)
+        return x if self.scale == 1.0 else x * self.scale
 
     def _may_spare(self) -> bool:
         """Whether nobody sees that the last layer and the norm compute less."""
