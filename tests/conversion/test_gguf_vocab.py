@@ -112,8 +112,8 @@ def test_ids_without_a_token_are_filled(folder):
 def test_other_kinds_are_refused(folder):
     file = folder / "tokenizer.json"
     root = json.loads(file.read_text())
-    vocab = [["<unk>", 0.0], ["a", -1.0], ["▁b", -2.0]]
-    root["model"] = {"type": "Unigram", "vocab": vocab, "unk_id": 0}
+    vocab = {"<unk>": 0, "a": 1, "b": 2}
+    root["model"] = {"type": "WordLevel", "vocab": vocab, "unk_token": "<unk>"}
     root["added_tokens"], root["post_processor"] = [], None
     file.write_text(json.dumps(root))
     with pytest.raises(ModelError, match="byte-pair or SentencePiece"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,6 +89,32 @@ def test_llama_cpp_gives_the_same(name, tmp_path):
         theirs = theirs * model.config.d_model**-0.5
     # ggml looks GELU up in a table of f16.
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=0.03 if model.config.gated else 2e-3)
+
+
+WITH_TOKENIZER = Path(__file__).parents[1] / "golden" / "translators" / "t5"
+TEXTS = ["The dog ate.", "12 o'clock, don't", "a  b  ", "A naïve ÉCOLE", ""]
+
+
+def test_the_tokenizer_goes_along(tmp_path):
+    path, losses = written(WITH_TOKENIZER, tmp_path / "model.gguf")
+    assert not losses
+    ours = tl.Translator(path, prefix="translate to German: ", max_new_tokens=6)
+    folder = tl.Translator(WITH_TOKENIZER, source="en", target="de", num_beams=1, max_new_tokens=6)
+    for text in TEXTS:
+        assert ours.tokenizer.encode(text) == folder.tokenizer.encode(text)
+    assert ours(TEXTS) == folder(TEXTS)
+
+
+@pytest.mark.needs_llama_cpp
+def test_the_tokenizer_as_llama_cpp_reads_it(tmp_path):
+    import llama_cpp
+
+    path, _ = written(WITH_TOKENIZER, tmp_path / "model.gguf")
+    with contextlib.redirect_stderr(io.StringIO()):
+        theirs = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
+    ours = tl.models.load(path).tokenizer
+    for text in TEXTS[:3]:
+        assert theirs.tokenize(text.encode(), add_bos=True, special=False) == ours.encode(text)
 
 
 def test_biases_of_each_layer_have_no_place_in_files(tmp_path):

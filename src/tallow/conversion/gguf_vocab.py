@@ -81,6 +81,10 @@ def vocab_metadata(folder: Path, config: Mapping[str, Any], size: int) -> dict[s
         keys[head + "pre"] = Typed("str", "default")
         keys[head + "scores"] = Typed("arr[f32]", _scores(vocab, size))
         keys[head + "add_space_prefix"] = Typed("bool", vocab.add_space_prefix)
+    elif vocab.algorithm == "unigram":
+        from tallow.conversion.gguf_unigram import unigram_keys
+
+        keys |= {head + name: value for name, value in unigram_keys(folder, size).items()}
     else:
         wanted = "a byte-pair or SentencePiece vocabulary"
         raise ModelError(f"{folder}: tokenizer.json: expected {wanted}, got {vocab.algorithm}")
@@ -144,7 +148,8 @@ def _texts(folder: Path) -> list[str]:
     from tallow.weights.open import read_json
 
     pieces = [piece for piece in _PROBE.split(" ") if piece]
-    added = read_json(folder / "tokenizer.json").get("added_tokens")
+    file = folder / "tokenizer.json"
+    added = read_json(file).get("added_tokens") if file.is_file() else None
     rows = added[:_MOST_ADDED] if isinstance(added, list) else []
     named = [f"x {row.get('content')} y" for row in rows if isinstance(row, dict)]
     return [*_NORMALIZED, *pieces, *named]
@@ -160,7 +165,8 @@ def _same_ids(ours: Tokenizer, theirs: Tokenizer, text: str) -> bool:
 def _normalizers(folder: Path) -> list[str]:
     from tallow.weights.open import read_json
 
-    step = read_json(folder / "tokenizer.json").get("normalizer")
+    file = folder / "tokenizer.json"
+    step = read_json(file).get("normalizer") if file.is_file() else None
     steps = step.get("normalizers") if isinstance(step, dict) else None
     rows = steps if isinstance(steps, list) else [step]
     return [str(row.get("type")) for row in rows if isinstance(row, dict)]
@@ -180,8 +186,8 @@ def _template_names(folder: Path) -> list[str]:
 
 
 def has_tokenizer(folder: Path) -> bool:
-    """Whether a folder brings the file that tokenizers are read from."""
-    return (folder / "tokenizer.json").is_file()
+    """Whether a folder brings a file that tokenizers are read from and GGUF has a place for."""
+    return any((folder / name).is_file() for name in ("tokenizer.json", "spiece.model"))
 
 
 def _special(vocab: Vocab, config: Mapping[str, Any], size: int) -> dict[str, Any]:
