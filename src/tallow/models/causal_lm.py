@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 
 from tallow.dtype import DType, f32
 from tallow.models import losses
+from tallow.models.base import Model, define_heads
+from tallow.models.blocks.decoder_heads import HeadConfig
 from tallow.models.blocks.positions import last_positions
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import DecoderModel, Layers
@@ -119,3 +121,22 @@ class CausalLM(GenerativeModel):
         own = getattr(type(model), method) is getattr(DecoderModel, method)
         own = own and method not in vars(model) and not (method == "forward" and is_watched(model))
         return {"last": last} if own and last else {}
+
+
+def define_causal(
+    module: dict[str, Any], prefix: str, model_class: type[DecoderModel], *heads: type[Model]
+) -> None:
+    """Define classes beside a decoder in its family's module.
+
+    They are `prefix`, which scores the next token, and `{prefix}For{head}` for each of `heads`.
+    """
+    config = model_class.config_class
+    made: dict[str, Any] = {"__module__": module["__name__"], "__doc__": "The decoder with a head."}
+    module[prefix] = type(
+        prefix, (CausalLM,), {**made, "config_class": config, "model_class": model_class}
+    )
+    if heads:
+        made["__doc__"] = "The decoder's config with what heads ask for."
+        headed = type(f"{prefix}HeadConfig", (HeadConfig, config), made)
+        module[headed.__name__] = headed
+        define_heads(module, prefix, *heads, config_class=headed, base_class=model_class)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from tallow.lazy_dataclasses import dataclass
@@ -35,6 +36,7 @@ class DecoderConfig:
     """
 
     # Defaults of the family, which read() takes.
+    defaults: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     act: ClassVar[str] = "silu"
     theta: ClassVar[float] = 10000.0
     scalings: ClassVar[tuple[str, ...]] = ()  # all where none is named
@@ -100,6 +102,7 @@ class DecoderConfig:
         Raises:
             ModelError: a field is missing, out of range or of a kind that is not supported.
         """
+        fields = fields.with_defaults(**cls.defaults)
         heads = fields.integer("num_attention_heads", high=MAX_HEADS)
         hidden = fields.integer("hidden_size")
         kv_heads = fields.integer("num_key_value_heads", heads, high=MAX_HEADS)

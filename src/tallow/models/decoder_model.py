@@ -54,7 +54,13 @@ def ropes_of(cfg: DecoderConfig) -> list[Rope | None]:
 
 
 def decoder_attention(
-    cfg: DecoderConfig, index: int, rope: Rope | None, *, joined: str | None = None, **parts: Any
+    cfg: DecoderConfig,
+    index: int,
+    rope: Rope | None,
+    *,
+    kind: type[Attention] = Attention,
+    joined: str | None = None,
+    **parts: Any,
 ) -> Attention:
     """The attention of the layer at `index` by its config; `parts` are further ones of it.
 
@@ -68,7 +74,7 @@ def decoder_attention(
     }  # fmt: skip
     if joined is not None:
         return JoinedAttention(*sizes, joined=joined, **options)
-    return Attention(*sizes, **options)
+    return kind(*sizes, **options)
 
 
 def gated_mlp(cfg: DecoderConfig, joined: str | None = None) -> GatedMlp:

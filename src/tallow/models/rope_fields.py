@@ -51,8 +51,8 @@ def read_rope_of(
 ) -> Rotation:
     """`read_rope` for layers of a kind, where `rope_parameters` may hold an object for each.
 
-    `base` is the key of older configs for this kind's base. Their `rope_scaling` counts for layers
-    that attend to all keys.
+    `base` is the key of older configs for this kind's base, if there is one. Their `rope_scaling`
+    counts for layers that attend to all keys.
     """
     whole = kind == "full_attention"
     given = fields.get("rope_parameters")
@@ -60,7 +60,8 @@ def read_rope_of(
     scaling = fields.get("rope_scaling") if whole else None
     if own is not None and not isinstance(own, Mapping):
         raise fields.error(f"rope_parameters: {kind}", "an object", own)
-    rope = {"rope_theta": fields.number(base, theta), **(own or {}), **(scaling or {})}
+    theta = fields.number(base, theta) if base else theta
+    rope = {"rope_theta": theta, **(own or {}), **(scaling or {})}
     fields = fields.with_value("rope_parameters", rope).with_value("rope_scaling", None)
     return read_rope(fields, head=head, share=share)
 

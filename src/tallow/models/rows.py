@@ -23,6 +23,8 @@ chinese_clip_vision_model = clip: ChineseCLIPVisionModel=CLIPVisionModel
 clip: CLIPModel CLIPForImageClassification
 clip_text_model = clip: CLIPTextModel CLIPTextModelWithProjection
 clip_vision_model = clip: CLIPVisionModel CLIPVisionModelWithProjection
+cohere: CohereForCausalLM=Cohere CohereModel
+cohere2 = cohere: Cohere2ForCausalLM=Cohere2 Cohere2Model
 conditional_detr: ConditionalDetrModel ConditionalDetrForObjectDetection
 convnext: ConvNextModel ConvNextForImageClassification ConvNextBackbone
 convnextv2: ConvNextV2Model ConvNextV2ForImageClassification ConvNextV2Backbone
@@ -51,8 +53,11 @@ electra: ElectraModel ElectraForPreTraining ElectraForMaskedLM ElectraForSequenc
     ElectraForCausalLM
 encodec: EncodecModel
 encoder-decoder: EncoderDecoderModel
+ernie4_5: Ernie4_5ForCausalLM=Ernie Ernie4_5Model=ErnieModel
 eurobert: EuroBertModel EuroBertForMaskedLM EuroBertForSequenceClassification
     EuroBertForTokenClassification
+exaone4: Exaone4ForCausalLM=Exaone4 Exaone4Model Exaone4ForSequenceClassification
+    Exaone4ForTokenClassification Exaone4ForQuestionAnswering
 falcon_mamba: FalconMambaModel FalconMambaForCausalLM
 ge2e: Ge2eModel
 gemma: GemmaModel GemmaForCausalLM=Gemma GemmaForSequenceClassification
@@ -60,11 +65,18 @@ gemma: GemmaModel GemmaForCausalLM=Gemma GemmaForSequenceClassification
 gemma2: Gemma2ForCausalLM=Gemma2 Gemma2Model Gemma2ForSequenceClassification
     Gemma2ForTokenClassification
 gemma3_text: Gemma3ForCausalLM=Gemma3 Gemma3TextModel Gemma3TextForSequenceClassification
+glm: GlmForCausalLM=Glm GlmModel GlmForSequenceClassification GlmForTokenClassification
+glm4 = glm: Glm4ForCausalLM=Glm4 Glm4Model Glm4ForSequenceClassification Glm4ForTokenClassification
 gpt2: GPT2LMHeadModel GPT2Model GPT2ForSequenceClassification GPT2ForTokenClassification
     GPT2ForQuestionAnswering
+granite: GraniteForCausalLM=Granite GraniteModel
 granitemoehybrid: GraniteMoeHybridModel GraniteMoeHybridForCausalLM
+helium: HeliumForCausalLM=Helium HeliumModel HeliumForSequenceClassification
+    HeliumForTokenClassification
 hiera: HieraModel HieraForImageClassification HieraBackbone
 hubert: HubertModel HubertForCTC HubertForSequenceClassification
+hunyuan_v1_dense: HunYuanDenseV1ForCausalLM=HunYuanDenseV1 HunYuanDenseV1Model
+    HunYuanDenseV1ForSequenceClassification
 idefics3: Idefics3ForConditionalGeneration
 jamba: JambaModel JambaForCausalLM
 jina_bert: JinaBertModel JinaBertForMaskedLM JinaBertForSequenceClassification
@@ -83,6 +95,8 @@ mamba: MambaModel MambaForCausalLM
 mamba2: Mamba2Model Mamba2ForCausalLM
 marian: MarianModel MarianMTModel MarianForCausalLM
 mbart: MBartModel MBartForConditionalGeneration MBartForSequenceClassification MBartForCausalLM
+ministral: MinistralForCausalLM=Ministral MinistralModel MinistralForSequenceClassification
+    MinistralForTokenClassification
 mistral: MistralForCausalLM=Mistral MistralModel MistralForSequenceClassification
     MistralForTokenClassification MistralForQuestionAnswering
 mistral3: Mistral3ForConditionalGeneration
@@ -100,12 +114,18 @@ mpnet: MPNetModel MPNetForMaskedLM MPNetForSequenceClassification MPNetForTokenC
     MPNetForQuestionAnswering MPNetForMultipleChoice
 mt5: MT5Model MT5ForConditionalGeneration MT5EncoderModel MT5ForSequenceClassification
     MT5ForTokenClassification MT5ForQuestionAnswering
+nemotron: NemotronForCausalLM=Nemotron NemotronModel NemotronForSequenceClassification
+    NemotronForTokenClassification NemotronForQuestionAnswering
 new: NewModel NewForMaskedLM NewForSequenceClassification NewForTokenClassification
     NewForQuestionAnswering NewForMultipleChoice
 nomic_bert: NomicBertModel NomicBertForMaskedLM NomicBertForSequenceClassification
     NomicBertForTokenClassification
+olmo: OlmoForCausalLM=Olmo OlmoModel OlmoForSequenceClassification
+olmo2: Olmo2ForCausalLM=Olmo2 Olmo2Model Olmo2ForSequenceClassification
+olmo3 = olmo2: Olmo3ForCausalLM=Olmo3 Olmo3Model Olmo3ForSequenceClassification
 open_clip: OpenCLIPModel
 pegasus: PegasusModel PegasusForConditionalGeneration PegasusForCausalLM
+phi: PhiForCausalLM=Phi PhiModel PhiForSequenceClassification PhiForTokenClassification
 phi3: Phi3ForCausalLM=Phi3 Phi3Model Phi3ForSequenceClassification Phi3ForTokenClassification
 pixtral: PixtralVisionModel
 qwen2: Qwen2ForCausalLM=Qwen2 Qwen2Model Qwen2ForSequenceClassification
@@ -138,7 +158,13 @@ siglip2_vision_model = siglip2: Siglip2VisionModel
 siglip_text_model = siglip: SiglipTextModel
 siglip_vision_model = siglip: SiglipVisionModel
 silero_vad: SileroVadModel
+smollm3: SmolLM3ForCausalLM=SmolLM3 SmolLM3Model SmolLM3ForSequenceClassification
+    SmolLM3ForTokenClassification SmolLM3ForQuestionAnswering
 smolvlm = idefics3: SmolVLMForConditionalGeneration
+stablelm: StableLmForCausalLM=StableLm StableLmModel StableLmForSequenceClassification
+    StableLmForTokenClassification
+starcoder2: Starcoder2ForCausalLM=Starcoder2 Starcoder2Model Starcoder2ForSequenceClassification
+    Starcoder2ForTokenClassification
 swin: SwinModel SwinForImageClassification SwinBackbone
 swinv2: Swinv2Model Swinv2ForImageClassification Swinv2Backbone
 t5: T5Model T5ForConditionalGeneration T5EncoderModel T5ForSequenceClassification

@@ -17,12 +17,13 @@ def pair(name: str, prefix: str, text: str = "", **values) -> dict[str, Spec]:
     }
 
 
-def variant(prefix: str, text: str = "", **values) -> Spec:
-    """Logits alone."""
+def variant(prefix: str, text: str = "", singles: bool = True, **values) -> Spec:
+    """Logits alone; without `singles` where positions that are padded count, too."""
     model, config = f"{prefix}ForCausalLM", f"{prefix}{text}Config"
-    return Spec(model, config, {**TINY, **values}, texts(), ("logits",))
+    return Spec(model, config, {**TINY, **values}, texts(), ("logits",), singles=singles)
 
 
+LOCAL_FIRST = ["sliding_attention", "full_attention"]
 FACTORS = {"short_factor": [1.0, 1.1, 1.3], "long_factor": [1.5, 2.0, 3.0]}
 LONG = {"rope_type": "longrope", "rope_theta": 10000.0, "partial_rotary_factor": 0.75, **FACTORS}
 
@@ -46,4 +47,56 @@ SPECS = {
     "phi3_short": variant(
         "Phi3", rope_parameters=LONG, original_max_position_embeddings=24, pad_token_id=0
     ),
+    **pair("olmo", "Olmo", clip_qkv=0.8, pad_token_id=0),
+    **pair("olmo2", "Olmo2", attention_bias=True, pad_token_id=0),
+    **pair(
+        "olmo3", "Olmo3", sliding_window=5, layer_types=LOCAL_FIRST, pad_token_id=0,
+        rope_parameters={
+            "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+            "full_attention": {
+                "rope_type": "yarn", "factor": 4.0, "rope_theta": 100.0,
+                "original_max_position_embeddings": 12,
+            },
+        },
+    ),
+    **pair(
+        "granite", "Granite", embedding_multiplier=3.0, attention_multiplier=0.4,
+        residual_multiplier=0.3, logits_scaling=2.0, tie_word_embeddings=True,
+    ),
+    **pair("cohere", "Cohere", use_qk_norm=True, logit_scale=0.5, pad_token_id=0),
+    "cohere_plain": variant("Cohere", attention_bias=True, pad_token_id=0),
+    **pair(
+        "cohere2", "Cohere2", sliding_window=5, layer_types=LOCAL_FIRST, logit_scale=0.5,
+        pad_token_id=0,
+    ),
+    **pair("glm", "Glm", head_dim=8, pad_token_id=0),
+    **pair("glm4", "Glm4", head_dim=16, pad_token_id=0),
+    **pair(
+        "smollm3", "SmolLM3", no_rope_layers=[1, 0], pad_token_id=0, use_sliding_window=True,
+        sliding_window=5, rope_parameters={"rope_type": "default", "rope_theta": 100.0},
+    ),
+    **pair("starcoder2", "Starcoder2", sliding_window=5),
+    **pair("stablelm", "StableLm", qk_layernorm=True, use_qkv_bias=True),
+    "stablelm_parallel": variant(
+        "StableLm", use_parallel_residual=True,
+        rope_parameters={"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 0.5},
+    ),
+    **pair("nemotron", "Nemotron", head_dim=16),
+    **pair("helium", "Helium", head_dim=8, pad_token_id=0),
+    **pair("exaone4", "Exaone4", sliding_window=5, layer_types=LOCAL_FIRST),
+    "exaone4_whole": variant(
+        "Exaone4", singles=False, sliding_window=None, layer_types=["full_attention"] * 2,
+        rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 100.0},
+        max_position_embeddings=8,
+    ),
+    **pair("ernie4_5", "Ernie4_5", head_dim=16, use_bias=True, pad_token_id=0),
+    **pair(
+        "hunyuan_v1_dense", "HunYuanDenseV1", head_dim=16, pad_token_id=0,
+        rope_parameters={
+            "rope_type": "dynamic", "alpha": 50.0, "factor": 1.0, "rope_theta": 100.0
+        },
+    ),
+    **pair("ministral", "Ministral", head_dim=16, sliding_window=5, layer_types=LOCAL_FIRST),
+    **pair("phi", "Phi", qk_layernorm=True),
+    "phi_plain": variant("Phi", hidden_act="relu"),
 }  # fmt: skip

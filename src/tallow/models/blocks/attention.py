@@ -13,7 +13,7 @@ from tallow.models.blocks.positions import last_positions
 from tallow.models.blocks.rope import Rope
 from tallow.models.states import Cross, KeyValue
 from tallow.nn import Linear, Module, Parameter
-from tallow.ops import attention, attention_per_head, rope
+from tallow.ops import attention, attention_per_head, clamp, rope
 from tallow.tensor import Tensor
 
 
@@ -53,6 +53,7 @@ class Attention(Module):
         sinks: Parameter | None = None,
         slopes: Sequence[float] = (),
         norm_turned: bool = False,
+        norm_names: tuple[str, str] = ("q_norm", "k_norm"),
         out_name: str = "o_proj",
     ) -> None:
         self.heads, self.kv_heads = heads, kv_heads or heads
@@ -62,8 +63,9 @@ class Attention(Module):
         width = self.heads * self.head_dim
         out = Linear(width, size, bias=bias if out_bias is None else out_bias)
         setattr(self, out_name, out)
-        self.q_norm = q_norm
-        self.k_norm = k_norm
+        for name, norm in zip(norm_names, (q_norm, k_norm), strict=True):
+            setattr(self, name, norm)
+        self.norm_names = norm_names
         self.rope = rope
         self.sinks = sinks
         self.slopes = tensor(list(slopes), dtype=f32, device="cpu") if slopes else None
@@ -116,13 +118,13 @@ class Attention(Module):
                 assert context is not None, "the first step brings the context"
                 self.fill(state, context, mask, k_extra=k_extra)
             q = self._heads(self.q_proj(queries), self.heads)
-            q = self._placed(q, self.q_norm, None)
+            q = self._placed(q, 0, None)
             k, v, mask = state.held()
         else:
             source = x if context is None else context
             q, k, v = self.project(queries, source if k_extra is None else source + k_extra, source)
-            q = self._placed(q, self.q_norm, None if table is None else last_positions(table, n))
-            k, v = self._placed(k, self.k_norm, table).transpose(1, 2), v.transpose(1, 2)
+            q = self._placed(q, 0, None if table is None else last_positions(table, n))
+            k, v = self._placed(k, 1, table).transpose(1, 2), v.transpose(1, 2)
             if state is not None:
                 k, v, start = state.update(k, v)
         how: dict[str, Any] = {
@@ -144,7 +146,7 @@ class Attention(Module):
     ) -> None:
         """Let a cross state hold the keys and values of `context`, and its mask."""
         k = self.k_proj(context if k_extra is None else context + k_extra)
-        k = self._placed(self._heads(k, self.kv_heads), self.k_norm, None)
+        k = self._placed(self._heads(k, self.kv_heads), 1, None)
         v = self._heads(self.v_proj(context), self.kv_heads)
         state.fill(k.transpose(1, 2), v.transpose(1, 2), mask)
 
@@ -159,13 +161,30 @@ class Attention(Module):
     def _heads(self, x: Tensor, heads: int) -> Tensor:
         return x.view(*x.shape[:2], heads, self.head_dim)
 
-    def _placed(self, x: Tensor, norm: Module | None, table: Tensor | None) -> Tensor:
-        """Heads `(batch, n, heads, head size)` behind their norm and at their positions."""
+    def _placed(self, x: Tensor, which: int, table: Tensor | None) -> Tensor:
+        """Heads `(batch, n, heads, head size)` behind their norm and at their positions.
+
+        `which` is 0 for queries and 1 for keys.
+        """
+        norm = getattr(self, self.norm_names[which])
         if norm is not None and not self.norm_turned:
             x = norm(x)
         if table is not None and self.rope is not None:
             x = rope(x, table, self.rope.interleaved)
         return norm(x) if norm is not None and self.norm_turned else x
+
+
+class ClippedAttention(Attention):
+    """Attention whose queries, keys and values are bounded by `clip` on both sides (0: not)."""
+
+    def __init__(self, size: int, heads: int, *args: Any, clip: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(size, heads, *args, **kwargs)
+        self.clip = clip
+
+    def project(self, queries: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values `(batch, ·, heads, head size)` of what each is made of."""
+        every = super().project(queries, keys, values)
+        return tuple(clamp(x, -self.clip, self.clip) for x in every) if self.clip else every
 
 
 class JoinedAttention(Attention):

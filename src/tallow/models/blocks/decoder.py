@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from tallow.dtype import f32, i64
 from tallow.factories import arange
@@ -114,10 +114,11 @@ class Decoder(Module):
     """Token ids to hidden states, through `layers` whose positions `rope` turns.
 
     It is one for all layers, or one for each, None where a layer rotates nothing and is given the
-    integers. `padding` is the id whose word learns nothing; words are multiplied by `scale`. The
-    last norm is called `norm_name`.
+    integers. `padding` is the id whose word learns nothing; words are multiplied by `scale`, and
+    embeddings in their place, too, where `scales_given`. The last norm is called `norm_name`.
     """
 
+    scales_given: ClassVar[bool] = False
     rope: Rope  # of the first layer that has one
 
     def __init__(
@@ -168,6 +169,8 @@ class Decoder(Module):
         x: Tensor = self.words(ids) if embeds is None else embeds
         if x.dtype is not f32:
             x = x.to(f32)
+        if self.scales_given and embeds is not None:
+            x = x * self.scale
         if positions is None:
             positions = arange(x.shape[1], dtype=i64).unsqueeze(0)
         tables: dict[int, Tensor] = {}

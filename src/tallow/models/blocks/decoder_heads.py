@@ -36,6 +36,7 @@ class HeadConfig(DecoderConfig):
     @classmethod
     def read(cls, fields: Fields) -> Self:
         """The decoder's keys, and those of its head."""
+        fields = fields.with_defaults(**cls.defaults)
         pad = fields.get("pad_token_id")
         if pad is not None and type(pad) is not int:
             raise fields.error("pad_token_id", "a token id or null", pad)

@@ -17,10 +17,9 @@ ACT = "gelu_pytorch_tanh"
 
 
 class GemmaConfig(DecoderConfig):
-    """Of Hugging Face's `GemmaConfig` and those after it; `defaults` are the family's own."""
+    """Of Hugging Face's `GemmaConfig` and those after it."""
 
     act: ClassVar[str] = ACT
-    defaults: ClassVar[dict[str, Any]] = {}
     act_names: ClassVar[tuple[str, ...]] = ("hidden_activation",)
 
     @classmethod

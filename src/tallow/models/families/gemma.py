@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from tallow.lazy_dataclasses import replace
-from tallow.models.base import define_heads
 from tallow.models.blocks import PRE_NORMS, Norms
 from tallow.models.blocks import decoder_heads as heads
 from tallow.models.blocks.gemma import GemmaConfig, GemmaDecoder
-from tallow.models.causal_lm import CausalLM
+from tallow.models.causal_lm import define_causal
 from tallow.models.config import DecoderConfig
-from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUF_DECODER, added
 from tallow.weights.arrange import WeightConverter, mapped
 
@@ -20,7 +19,7 @@ class Config(GemmaConfig):
     """Of Hugging Face's `GemmaConfig`."""
 
     act_names: ClassVar[tuple[str, ...]] = ("hidden_act", "hidden_activation")
-    defaults: ClassVar[dict[str, Any]] = {
+    defaults: ClassVar[Mapping[str, Any]] = {
         "num_key_value_heads": 16,
         "max_position_embeddings": 8192,
     }
@@ -46,23 +45,6 @@ class GemmaModel(GemmaDecoder):
     norms: ClassVar[Norms] = PRE_NORMS
 
 
-class Gemma(CausalLM):
-    """A decoder with the scores of the next token."""
-
-    config_class = Config
-    model_class = GemmaModel
-
-
-class HeadedConfig(heads.HeadConfig, Config):
-    """The same with what heads ask for; the padding is 0 unless said."""
-
-    @classmethod
-    def read(cls, fields: Fields) -> Self:
-        """As of the decoder."""
-        return super().read(fields.with_defaults(pad_token_id=0))
-
-
-define_heads(
-    globals(), "Gemma", heads.SequenceClassification, heads.TokenClassification,
-    config_class=HeadedConfig, base_class=GemmaModel,
-)  # fmt: skip
+define_causal(
+    globals(), "Gemma", GemmaModel, heads.SequenceClassification, heads.TokenClassification
+)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from tallow.lazy_dataclasses import replace
-from tallow.models.base import define_heads
 from tallow.models.blocks import decoder_heads as heads
 from tallow.models.blocks.gemma import GemmaDecoder, SoftCappedConfig
-from tallow.models.causal_lm import CausalLM
+from tallow.models.causal_lm import define_causal
 from tallow.models.config import every, read_windows
 from tallow.models.fields import Fields
 
@@ -16,7 +16,7 @@ from tallow.models.fields import Fields
 class Config(SoftCappedConfig):
     """Of Hugging Face's `Gemma2Config`."""
 
-    defaults: ClassVar[dict[str, Any]] = {
+    defaults: ClassVar[Mapping[str, Any]] = {
         "num_key_value_heads": 4,
         "max_position_embeddings": 8192,
         "sliding_window": 4096,
@@ -39,23 +39,6 @@ class Gemma2Model(GemmaDecoder):
     config_class = Config
 
 
-class Gemma2(CausalLM):
-    """A decoder with the scores of the next token."""
-
-    config_class = Config
-    model_class = Gemma2Model
-
-
-class HeadedConfig(heads.HeadConfig, Config):
-    """The same with what heads ask for; the padding is 0 unless said."""
-
-    @classmethod
-    def read(cls, fields: Fields) -> Self:
-        """As of the decoder."""
-        return super().read(fields.with_defaults(pad_token_id=0))
-
-
-define_heads(
-    globals(), "Gemma2", heads.SequenceClassification, heads.TokenClassification,
-    config_class=HeadedConfig, base_class=Gemma2Model,
-)  # fmt: skip
+define_causal(
+    globals(), "Gemma2", Gemma2Model, heads.SequenceClassification, heads.TokenClassification
+)

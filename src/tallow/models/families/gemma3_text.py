@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar, Self
 
 from tallow.lazy_dataclasses import replace
-from tallow.models.base import define_heads
 from tallow.models.blocks import Rope
 from tallow.models.blocks import decoder_heads as heads
 from tallow.models.blocks.gemma import GemmaDecoder, SoftCappedConfig
 from tallow.models.blocks.norms import OffsetNorm
-from tallow.models.causal_lm import CausalLM
+from tallow.models.causal_lm import define_causal
 from tallow.models.config import every, read_windows
 from tallow.models.decoder_model import decoder_attention
 from tallow.models.fields import Fields
@@ -28,7 +28,7 @@ class Config(SoftCappedConfig):
     without_effect: ClassVar[frozenset[str]] = frozenset(
         {*SoftCappedConfig.without_effect, "_sliding_window_pattern"}
     )
-    defaults: ClassVar[dict[str, Any]] = {
+    defaults: ClassVar[Mapping[str, Any]] = {
         "num_key_value_heads": 4,
         "max_position_embeddings": 131072,
         "sliding_window": 4096,
@@ -64,23 +64,5 @@ class Gemma3TextModel(GemmaDecoder):
         return decoder_attention(cfg, index, rope, q_norm=norm(), k_norm=norm())
 
 
-class Gemma3(CausalLM):
-    """A decoder with the scores of the next token."""
-
-    config_class = Config
-    model_class = Gemma3TextModel
-
-
-class HeadedConfig(heads.HeadConfig, Config):
-    """The same with what heads ask for; the padding is 0 unless said."""
-
-    @classmethod
-    def read(cls, fields: Fields) -> Self:
-        """As of the decoder."""
-        return super().read(fields.with_defaults(pad_token_id=0))
-
-
-define_heads(
-    globals(), "Gemma3Text", heads.SequenceClassification,
-    config_class=HeadedConfig, base_class=Gemma3TextModel,
-)  # fmt: skip
+define_causal(globals(), "Gemma3", Gemma3TextModel)
+define_causal(globals(), "Gemma3Text", Gemma3TextModel, heads.SequenceClassification)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar, Self
 
 from tallow.lazy_dataclasses import replace
-from tallow.models.base import define_heads
 from tallow.models.blocks import DecoderLayer, Rope
 from tallow.models.blocks import decoder_heads as heads
-from tallow.models.causal_lm import CausalLM
+from tallow.models.causal_lm import define_causal
 from tallow.models.config import DecoderConfig, read_windows
 from tallow.models.decoder_model import DecoderModel, decoder_attention, gated_mlp
 from tallow.models.fields import Fields
@@ -20,6 +20,12 @@ from tallow.nn import Module, RMSNorm
 class Config(DecoderConfig):
     """Of Hugging Face's `Phi3Config`."""
 
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "max_position_embeddings": 4096,
+        "original_max_position_embeddings": 4096,
+        "rms_norm_eps": 1e-5,
+        "pad_token_id": 32000,
+    }
     rotary_share: ClassVar[float | None] = 1.0
     without_effect: ClassVar[frozenset[str]] = frozenset(
         {*DecoderConfig.without_effect, "original_max_position_embeddings"}  # but for longrope
@@ -29,10 +35,7 @@ class Config(DecoderConfig):
     @classmethod
     def read(cls, fields: Fields) -> Self:
         """First configs call longrope su, or yarn; a `sliding_window` of null is none."""
-        fields = fields.with_defaults(
-            max_position_embeddings=4096, original_max_position_embeddings=4096,
-            rms_norm_eps=1e-5, pad_token_id=32000,
-        )  # fmt: skip
+        fields = fields.with_defaults(**cls.defaults)
         rope = rope_scope(fields)
         kind = rope.text("rope_type" if "rope_type" in rope else "type", "default")
         if kind in ("su", "yarn"):
@@ -59,18 +62,4 @@ class Phi3Model(DecoderModel):
         )
 
 
-class Phi3(CausalLM):
-    """A decoder with the scores of the next token."""
-
-    config_class = Config
-    model_class = Phi3Model
-
-
-class HeadedConfig(heads.HeadConfig, Config):
-    """The same with what heads ask for."""
-
-
-define_heads(
-    globals(), "Phi3", heads.SequenceClassification, heads.TokenClassification,
-    config_class=HeadedConfig, base_class=Phi3Model,
-)  # fmt: skip
+define_causal(globals(), "Phi3", Phi3Model, heads.SequenceClassification, heads.TokenClassification)

@@ -1,0 +1,40 @@
+"""Granite 3: Llama with factors on words, scores, residuals and logits."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+from tallow.lazy_dataclasses import replace
+from tallow.models.causal_lm import define_causal
+from tallow.models.config import DecoderConfig
+from tallow.models.decoder_model import DecoderModel
+from tallow.models.fields import Fields
+
+
+class Config(DecoderConfig):
+    """Of Hugging Face's `GraniteConfig`."""
+
+    @classmethod
+    def read(cls, fields: Fields) -> Self:
+        """Factors are 1 unless given, that of scores too."""
+        bias, mlp_bias = fields.flag("attention_bias"), fields.flag("mlp_bias")
+        return replace(
+            super().read(fields),
+            qkv_bias=bias,
+            output_bias=bias,
+            mlp_bias=mlp_bias,
+            embedding_scale=fields.real("embedding_multiplier", 1.0),
+            query_scale=fields.real("attention_multiplier", 1.0),
+            residual_scale=fields.real("residual_multiplier", 1.0),
+            logit_scale=1 / fields.number("logits_scaling", 1.0),
+        )
+
+
+class GraniteModel(DecoderModel):
+    """The decoder without a head."""
+
+    config_class = Config
+    scales_given: ClassVar[bool] = True
+
+
+define_causal(globals(), "Granite", GraniteModel)
