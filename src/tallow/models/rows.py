@@ -220,6 +220,8 @@ vit_* deit_* deit3_*: timm_vit TimmVit
 GGUF = """
 gemma: gemma
 gpt2: gpt2
+granitehybrid: granitemoehybrid
+jamba: jamba
 lfm2: lfm2
 llama: mixtral if expert_count, llama
 mamba: falcon_mamba if ssm.dt_b_c_rms, mamba

@@ -51,6 +51,7 @@ JAMBA = {
 }
 GRANITE = {
     **MIXED,
+    "pad_token_id": None,
     "num_hidden_layers": 3,
     "layer_types": ["linear_attention", "full_attention", "linear_attention"],
     "num_local_experts": 0,
@@ -83,8 +84,11 @@ QWEN3_NEXT = {
     "linear_num_value_heads": 4,
     "linear_key_head_dim": 8,
     "linear_value_head_dim": 12,
-    "num_experts": 0,
-    "mlp_only_layers": [0, 1, 2],
+    "num_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 32,
+    "shared_expert_intermediate_size": 32,
+    "mlp_only_layers": [0],
 }
 # Decays of exp(-dt exp(A_log)) that neither stay nor vanish.
 STATES = {"*A_log": 0.5, "*dt_bias": 0.5, "*conv1d.weight": 0.6, "*.D": 0.5}
@@ -123,13 +127,18 @@ SPECS = {
     **recurrent("falcon_mamba", "FalconMamba", {**MAMBA, **UNTIED, "mixer_rms_eps": 1e-5}),
     **recurrent("lfm2", "Lfm2", LFM2),
     **recurrent("jamba", "Jamba", JAMBA),
+    "jamba_experts": Spec(
+        "JambaForCausalLM", "JambaConfig",
+        {**JAMBA, "num_experts": 4, "num_experts_per_tok": 2, "expert_layer_period": 2},
+        texts(), ("logits",), stds=STATES,
+    ),
     **recurrent("granitemoehybrid", "GraniteMoeHybrid", GRANITE),
     # The reference does not put its recurrent states in the order of beams.
     **recurrent("recurrent_gemma", "RecurrentGemma", GRIFFIN, stds=GRIFFIN_STDS, searches=GREEDY),
     **recurrent("qwen3_next", "Qwen3Next", QWEN3_NEXT),
     "granitemoehybrid_rope": Spec(
         "GraniteMoeHybridForCausalLM", "GraniteMoeHybridConfig",
-        {**GRANITE, "position_embedding_type": "rope", "attention_bias": True},
+        {**GRANITE, "position_embedding_type": "rope", "mamba_n_groups": 2},
         texts(), ("logits",), stds=STATES,
     ),
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tallow.models.fields import Fields
@@ -64,6 +64,29 @@ def head_rules(mixer: str, inner: int, groups: int) -> tuple[WeightConverter, ..
     )
 
 
+def key_heads(fields: Fields) -> tuple[int, list[bool]]:
+    """How many heads keys have, and which layers attend: those that have some.
+
+    Raises:
+        ModelError: the file does not say it for each layer, or numbers differ.
+    """
+    layers = fields.integer("block_count")
+    heads = fields.get("attention.head_count_kv")
+    heads = [heads] * layers if type(heads) is int else heads
+    good = isinstance(heads, Sequence) and len(heads) == layers
+    given = {count for count in heads if count} if good else set()
+    if not good or len(given) > 1:
+        wanted = f"{layers} numbers, 0 or another one"
+        raise fields.error("attention.head_count_kv", wanted, heads)
+    return max(*given, 1, 1), [bool(count) for count in heads]
+
+
+def write_key_heads(heads: int, attends: Sequence[bool]) -> tuple[Kind, Any]:
+    """The same for a file."""
+    return "arr[i32]", [heads * each for each in attends]
+
+
+MIXED_KEYS = (Key("attention.head_count_kv", "num_key_value_heads", layers=True),)
 _LAYER = "backbone.layers.{}."
 NAMES = {
     "token_embd": "backbone.embeddings",

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
+from tallow.errors import ModelError
 from tallow.lazy_dataclasses import dataclass, replace
 from tallow.models.blocks import Attention, Rope
 from tallow.models.blocks.hybrid_layer import MixedLayer, Names
+from tallow.models.blocks.mamba_gguf import MIXED_KEYS, head_rules, key_heads, write_key_heads
 from tallow.models.blocks.mamba_heads import HeadSizes, read_heads
 from tallow.models.config import DecoderConfig
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUF_DECODER, Key, Kind
 from tallow.models.recurrent_model import RecurrentLM, RecurrentModel
 from tallow.nn import Linear, Module, RMSNorm
 from tallow.ops import silu_mul
 from tallow.tensor import Tensor
+from tallow.weights import WeightSource
+from tallow.weights.arrange import WeightConverter, cat
 
 _ATTENTION, _MAMBA = ("attention", "full_attention"), ("mamba", "linear_attention")
 
@@ -75,6 +81,74 @@ def _attends(fields: Fields, layers: int) -> tuple[bool, ...]:
     return tuple(kind in _ATTENTION for kind in kinds[:layers])
 
 
+def _of_file(fields: Fields, source: WeightSource) -> Mapping[str, Any]:
+    """Layers, sizes of mixers, and whether positions turn anything."""
+    heads, attends = key_heads(fields)
+    width, inner = fields.integer("embedding_length"), fields.integer("ssm.inner_size")
+    first = attends.index(False) if False in attends else 0
+    return {
+        "num_key_value_heads": heads,
+        "layer_types": [_ATTENTION[0] if each else _MAMBA[0] for each in attends],
+        "mamba_expand": inner // width,
+        "mamba_n_heads": fields.integer("ssm.time_step_rank"),
+        "mamba_d_state": fields.integer("ssm.state_size"),
+        "mamba_n_groups": fields.integer("ssm.group_count"),
+        "mamba_d_conv": fields.integer("ssm.conv_kernel"),
+        "mamba_conv_bias": f"blk.{first}.ssm_conv1d.bias" in source,
+        "num_local_experts": 0,
+        "position_embedding_type": "rope" if fields.flag("rope.scaling.finetuned", True) else None,
+    }
+
+
+def _to_file(cfg: GraniteMoeHybridConfig) -> dict[str, tuple[Kind, Any]]:
+    mixer = cfg.mamba
+    assert mixer is not None
+    if mixer.inner != 2 * cfg.hidden_size or mixer.bias or cfg.qkv_bias:
+        wanted = "mamba_expand 2, no mamba_proj_bias and no attention_bias in a Granite for GGUF"
+        raise ModelError(f"config: expected {wanted}, found others")
+    return {
+        "attention.head_count_kv": write_key_heads(cfg.num_key_value_heads, cfg.attends),
+        "ssm.inner_size": ("u32", mixer.inner),
+        "ssm.time_step_rank": ("u32", mixer.heads),
+        "ssm.state_size": ("u32", mixer.state_size),
+        "ssm.group_count": ("u32", mixer.groups),
+        "ssm.conv_kernel": ("u32", mixer.taps),
+        "rope.scaling.finetuned": ("bool", cfg.turns),
+    }
+
+
+def _rules(cfg: GraniteMoeHybridConfig) -> tuple[WeightConverter, ...]:
+    assert cfg.mamba is not None
+    both = _LAYER + "shared_mlp.input_linear.weight"
+    joined = cat("blk.{}.ffn_gate.weight", "blk.{}.ffn_up.weight", to=both)
+    return joined, *head_rules(_LAYER + "mamba", cfg.mamba.inner, cfg.mamba.groups)
+
+
+_LAYER = "model.layers.{}."
+GGUF = GGUF_DECODER.but(
+    names={
+        "blk.{}.ffn_down": _LAYER + "shared_mlp.output_linear",
+        "blk.{}.ssm_in": _LAYER + "mamba.in_proj",
+        "blk.{}.ssm_conv1d": _LAYER + "mamba.conv1d",
+        "blk.{}.ssm_out": _LAYER + "mamba.out_proj",
+    },
+    keys=(
+        *MIXED_KEYS,
+        Key("feed_forward_length", "shared_intermediate_size", attribute="intermediate_size"),
+        Key("embedding_scale", "embedding_multiplier", "f32"),
+        Key("residual_scale", "residual_multiplier", "f32"),
+        Key("attention.scale", "attention_multiplier", "f32"),
+        Key("logit_scale", "logits_scaling", "f32"),
+    ),
+    architecture="granitehybrid",
+    rules=_rules,
+    read=_of_file,
+    write=_to_file,
+    interleaved=True,
+    biases=(),
+)
+
+
 class SharedMlp(Module):
     """`output_linear(silu(gate) * up)`, both of one product."""
 
@@ -110,7 +184,11 @@ class GraniteMoeHybridModel(RecurrentModel):
     config_class = GraniteMoeHybridConfig
 
     def __init__(self, cfg: GraniteMoeHybridConfig) -> None:
-        rope = Rope(cfg.head_dim, cfg.rope_theta, cfg.rope_scaling) if cfg.turns else None
+        made = Rope(
+            cfg.head_dim, cfg.rope_theta, cfg.rope_scaling,
+            factors=cfg.rope_factors, interleaved=cfg.rope_interleaved,
+        )  # fmt: skip
+        rope = made if cfg.turns else None
         layers = [_layer(cfg, i, rope) for i in range(cfg.num_hidden_layers)]
         norm = RMSNorm(cfg.hidden_size, cfg.rms_norm_eps)
         super().__init__(cfg, layers, norm, padding=cfg.pad_token_id, rope=rope)

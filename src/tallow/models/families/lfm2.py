@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Self
 
 from tallow.errors import ModelError
@@ -10,7 +10,7 @@ from tallow.lazy_dataclasses import dataclass, replace
 from tallow.models.blocks import Attention, Rope
 from tallow.models.blocks.hybrid_layer import MixedLayer, Names
 from tallow.models.blocks.mamba import CausalConv, masked
-from tallow.models.blocks.mamba_gguf import CONV
+from tallow.models.blocks.mamba_gguf import CONV, MIXED_KEYS, key_heads, write_key_heads
 from tallow.models.config import DecoderConfig
 from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUF_DECODER, Key, Kind
@@ -90,23 +90,14 @@ def _attends(fields: Fields, layers: int) -> tuple[bool, ...]:
 
 def _of_file(fields: Fields, source: WeightSource) -> Mapping[str, Any]:
     """Layers without key heads are convolutions."""
-    layers = fields.integer("block_count")
-    heads = fields.get("attention.head_count_kv")
-    heads = [heads] * layers if type(heads) is int else heads
-    good = isinstance(heads, Sequence) and len(heads) == layers
-    given = {count for count in heads if count} if good else set()
-    if not good or len(given) > 1:
-        wanted = f"{layers} numbers, 0 or another one"
-        raise fields.error("attention.head_count_kv", wanted, heads)
-    kinds = [_KINDS[bool(count)] for count in heads]
-    return {"num_key_value_heads": max(*given, 1), "layer_types": kinds}
+    heads, attends = key_heads(fields)
+    return {"num_key_value_heads": heads, "layer_types": [_KINDS[each] for each in attends]}
 
 
 def _to_file(cfg: Lfm2Config) -> dict[str, tuple[Kind, Any]]:
     if cfg.conv_bias:
         raise ModelError("config: conv_bias: expected false in an LFM2 for GGUF, found true")
-    heads = [cfg.num_key_value_heads * attends for attends in cfg.attends]
-    return {"attention.head_count_kv": ("arr[i32]", heads)}
+    return {"attention.head_count_kv": write_key_heads(cfg.num_key_value_heads, cfg.attends)}
 
 
 _LAYER = "model.layers.{}."
@@ -125,7 +116,7 @@ GGUF = GGUF_DECODER.but(
         "blk.{}.shortconv.out_proj": _LAYER + "conv.out_proj",
     },
     keys=(
-        Key("attention.head_count_kv", "num_key_value_heads", layers=True),
+        *MIXED_KEYS,
         Key("attention.layer_norm_rms_epsilon", "norm_eps", "f32", attribute="rms_norm_eps"),
         Key("shortconv.l_cache", "conv_L_cache", attribute="taps"),
     ),

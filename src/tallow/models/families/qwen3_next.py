@@ -10,9 +10,11 @@ from tallow.models.blocks import GatedMlp, Rope
 from tallow.models.blocks.heads import as_mask
 from tallow.models.blocks.hybrid_layer import MixedLayer, Names
 from tallow.models.blocks.mamba import CausalConv, masked
+from tallow.models.blocks.moe import Experts, Router, SparseMlp, by_softmax, stacked_experts
 from tallow.models.blocks.norms import OffsetNorm
-from tallow.models.config import DecoderConfig, every, read_kinds
+from tallow.models.config import every, read_kinds
 from tallow.models.fields import Fields
+from tallow.models.moe_config import MoeConfig, read_dense_layers
 from tallow.models.recurrent_model import RecurrentLM, RecurrentModel
 from tallow.models.states import KeyValue, Recurrent
 from tallow.nn import Linear, Module, param
@@ -34,14 +36,10 @@ class DeltaSizes:
 
 
 @dataclass(frozen=True)
-class Qwen3NextConfig(DecoderConfig):
+class Qwen3NextConfig(MoeConfig):
     """Of Hugging Face's `Qwen3NextConfig`; `attends` says which layers are attention."""
 
     rotary_share: ClassVar[float | None] = 0.25
-    without_effect = DecoderConfig.without_effect | {
-        "output_router_logits", "router_aux_loss_coef", "moe_intermediate_size", "norm_topk_prob",
-        "num_experts", "num_experts_per_tok", "shared_expert_intermediate_size",
-    }  # fmt: skip
 
     delta: DeltaSizes = DeltaSizes()
     attends: tuple[bool, ...] = ()
@@ -51,18 +49,18 @@ class Qwen3NextConfig(DecoderConfig):
         """Each fourth layer attends unless the config says another pattern."""
         fields = fields.with_defaults(
             num_key_value_heads=2, max_position_embeddings=32768, head_dim=256,
-            intermediate_size=5632,
+            intermediate_size=5632, num_experts=512, num_experts_per_tok=10,
+            moe_intermediate_size=512,
         )  # fmt: skip
         cfg = super().read(fields)
-        layers = cfg.num_hidden_layers
+        layers, bias = cfg.num_hidden_layers, fields.flag("attention_bias")
         period = fields.integer("full_attention_interval", 4)
         kinds = read_kinds(fields, every(period, layers, "linear_attention"), _KINDS)
-        if any(_read_sparse(fields, layers)) and fields.integer("num_experts", 512, low=0):
-            wanted = "0 (experts are not supported)"
-            raise fields.error("num_experts", wanted, fields.get("num_experts"))
-        bias = fields.flag("attention_bias")
         return replace(
             cfg,
+            shared_intermediate_size=fields.integer("shared_expert_intermediate_size", 512),
+            norm_topk_prob=fields.flag("norm_topk_prob", True),
+            dense_layers=read_dense_layers(fields, layers),
             delta=_read_delta(fields),
             attends=tuple(kind == "full_attention" for kind in kinds),
             qkv_bias=bias,
@@ -71,15 +69,6 @@ class Qwen3NextConfig(DecoderConfig):
 
 
 _KINDS = ("full_attention", "linear_attention")
-
-
-def _read_sparse(fields: Fields, layers: int) -> tuple[bool, ...]:
-    """Which layers have experts."""
-    dense = fields.get("mlp_only_layers") or []
-    if not isinstance(dense, list) or any(type(i) is not int for i in dense):
-        raise fields.error("mlp_only_layers", "a list of indices of layers", dense)
-    step = fields.integer("decoder_sparse_step", 1)
-    return tuple(i not in dense and (i + 1) % step == 0 for i in range(layers))
 
 
 def _read_delta(fields: Fields) -> DeltaSizes:
@@ -216,14 +205,28 @@ def _layer(cfg: Qwen3NextConfig, index: int) -> MixedLayer:
     mixer: Module = GatedAttention(cfg) if attends else GatedDeltaNet(size, cfg.delta, eps)
     name = "self_attn" if attends else "linear_attn"
     names = Names("input_layernorm", name, "post_attention_layernorm", "mlp")
-    mlp = GatedMlp(size, cfg.intermediate_size)
+    sparse = cfg.is_sparse(index)
+    mlp = _experts(cfg) if sparse else GatedMlp(size, cfg.intermediate_size)
     return MixedLayer(names, mixer, mlp, (OffsetNorm(size, eps), OffsetNorm(size, eps)))
+
+
+def _experts(cfg: Qwen3NextConfig) -> SparseMlp:
+    size, count = cfg.hidden_size, cfg.num_experts
+    choose = by_softmax(cfg.num_experts_per_tok, renormalise=cfg.norm_topk_prob)
+    return SparseMlp(
+        Router(size, count, choose),
+        Experts(count, size, cfg.moe_intermediate_size),
+        shared=GatedMlp(size, cfg.shared_intermediate_size),
+        shared_name="shared_expert",
+        shared_gate=Linear(size, 1, bias=False),
+    )
 
 
 class Qwen3NextModel(RecurrentModel):
     """The decoder without a head."""
 
     config_class = Qwen3NextConfig
+    rules = stored = stacked_experts("layers.{}.mlp.experts.{*}", "layers.{}.mlp.experts")
     ignorable = (r"mtp\..*",)  # of guesses at further tokens
 
     def __init__(self, cfg: Qwen3NextConfig) -> None:
