@@ -16,7 +16,7 @@ def wave(length, channels=None, seed=0):
     return np.random.default_rng(seed).normal(0, 0.3, shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", ["encodec", "encodec_stereo", "dac"])
+@pytest.mark.parametrize("name", ["encodec", "encodec_stereo", "dac", "mimi"])
 def test_a_sound_through_codes_is_what_the_model_gives(name):
     codec = tl.AudioCodec(Case(name).folder)
     two = codec.channels == 2
@@ -35,7 +35,7 @@ def test_a_sound_through_codes_is_what_the_model_gives(name):
     np.testing.assert_allclose(got[..., :n], want.numpy()[..., :n], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["encodec", "encodec_stereo", "dac"])
+@pytest.mark.parametrize("name", ["encodec", "encodec_stereo", "dac", "mimi"])
 def test_codes_of_a_row_do_not_depend_on_its_neighbours(name):
     case = Case(name)
     model = case.load()

@@ -97,6 +97,7 @@ marian: MarianModel MarianMTModel MarianForCausalLM
 mbart: MBartModel MBartForConditionalGeneration MBartForSequenceClassification MBartForCausalLM
 ministral: MinistralForCausalLM=Ministral MinistralModel MinistralForSequenceClassification
     MinistralForTokenClassification
+mimi: MimiModel
 mistral: MistralForCausalLM=Mistral MistralModel MistralForSequenceClassification
     MistralForTokenClassification MistralForQuestionAnswering
 mistral3: Mistral3ForConditionalGeneration

@@ -41,6 +41,14 @@ def drawn_codebooks(name: str):
     return make
 
 
+def divided(book: Any) -> torch.Tensor:
+    return book.embed_sum / book.cluster_usage.clamp(min=book.epsilon)[:, None]
+
+
+# Kept from the first call on in transformers, and so of its dtype.
+transformers.models.mimi.modeling_mimi.MimiEuclideanCodebook.embed = property(divided)
+
+
 def waves(length: int, channels: int = 1):
     def make(config: Any, source: torch.Generator) -> dict[str, torch.Tensor]:
         return {"input_values": torch.randn(2, channels, length, generator=source)}
@@ -56,7 +64,52 @@ DAC = {
     "codebook_size": 16,
     "codebook_dim": 4,
 }
+MIMI = {
+    "sampling_rate": 8000,
+    "hidden_size": 16,
+    "num_filters": 4,
+    "upsampling_ratios": [4, 2],
+    "kernel_size": 5,
+    "codebook_size": 16,
+    "codebook_dim": 12,
+    "vector_quantization_hidden_dimension": 12,
+    "num_quantizers": 3,
+    "upsample_groups": 16,
+    "num_hidden_layers": 2,
+    "intermediate_size": 32,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "sliding_window": 4,
+}
 SPECS = {
+    "mimi": Spec(
+        "MimiModel",
+        drawn_codebooks("Mimi"),
+        MIMI,
+        waves(261),
+        ("audio_values", "audio_codes"),
+        STDS,
+    ),
+    "mimi_fine": Spec(
+        "MimiModel",
+        drawn_codebooks("Mimi"),
+        {
+            **MIMI,
+            "frame_rate": 250.0,
+            "use_conv_shortcut": True,
+            "num_residual_layers": 2,
+            "attention_bias": True,
+            "head_dim": 4,
+            "num_semantic_quantizers": 2,
+            "codebook_dim": 16,
+            "vector_quantization_hidden_dimension": 16,
+            "pad_mode": "replicate",
+        },
+        waves(133),
+        ("audio_values", "audio_codes"),
+        STDS,
+        options={"num_quantizers": 2},
+    ),
     "dac": Spec(
         "DacModel",
         "DacConfig",

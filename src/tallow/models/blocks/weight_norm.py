@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from tallow.autograd.mode import is_grad_enabled
+from tallow.models.blocks.kept import Kept
 from tallow.nn import Module, param
 from tallow.nn.init import ones_, uniform
 from tallow.tensor import Tensor
@@ -28,17 +27,11 @@ class NormedWeight(Module):
         self.original0 = param(*lengths, init=ones_)
         self.original1 = param(*shape, init=uniform(fan**-0.5))
         self._axes = [i for i in range(len(shape)) if i != axis]
-        self._kept: tuple[Any, Tensor] | None = None
+        self._kept = Kept()
 
     def forward(self) -> Tensor:
         """The weight; made once for as long as both stay, where no gradient is asked for."""
-        length, direction = self.original0, self.original1
-        if is_grad_enabled() and (length.requires_grad or direction.requires_grad):
-            return self._make()
-        state = [(x._array, x._array.storage_version) for x in (length, direction)]
-        if self._kept is None or self._kept[0] != state:
-            self._kept = (state, self._make())
-        return self._kept[1]
+        return self._kept.get(self._make, self.original0, self.original1)
 
     def _make(self) -> Tensor:
         norm = self.original1.square().sum(self._axes, keepdim=True).sqrt()
