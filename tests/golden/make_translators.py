@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -19,7 +20,7 @@ import transformers
 from make_families import redraw
 from specs import Spec
 
-from text.tiny_tokenizers import write_folder
+from text.tiny_tokenizers import pieces, write_folder
 
 OUT = Path(__file__).with_name("translators")
 TEXTS = [
@@ -52,8 +53,25 @@ CASES = {
     "mbart": ("mbart", "MBartForConditionalGeneration", "MBartConfig", SIZES, [("de_DE", "ro_RO")]),
     "mbart50": ("mbart50", "MBartForConditionalGeneration", "MBartConfig", SIZES,
                 [("fr_XX", "uk_UA")]),
+    "nllb": (None, "M2M100ForConditionalGeneration", "M2M100Config", SIZES,
+             [("eng_Latn", "deu_Latn"), ("deu_Latn", "jpn_Jpan")]),
     "t5": ("t5", "T5ForConditionalGeneration", "T5Config", T5, [("en", "de"), ("en", "fr")]),
 }  # fmt: skip
+
+
+def nllb(folder: Path) -> None:
+    """A tokenizer.json with NLLB's languages, which transformers leaves out of other files."""
+    with tempfile.TemporaryDirectory() as beside:
+        pieces(Path(beside), 200, model_type="bpe")
+        config = json.dumps({"tokenizer_class": "NllbTokenizer"})
+        (Path(beside) / "tokenizer_config.json").write_text(config)
+        made = transformers.AutoTokenizer.from_pretrained(beside)
+    model = json.loads(made.backend_tokenizer.to_str())["model"]
+    merges = [tuple(row) for row in model["merges"]]
+    tokenizer = transformers.NllbTokenizer(
+        vocab=model["vocab"], merges=merges, src_lang="eng_Latn", model_max_length=40
+    )
+    tokenizer.save_pretrained(folder)
 
 
 def translated(tokenizer, model, name, source, target) -> list[str]:
@@ -82,7 +100,10 @@ def main() -> None:
         folder = OUT / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        write_folder(kind, folder, size=200)
+        if kind is None:
+            nllb(folder)
+        else:
+            write_folder(kind, folder, size=200)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         ids = {
             "vocab_size": max(tokenizer.get_vocab().values()) + 1,

@@ -73,6 +73,7 @@ UNKNOWN = [
     ("m2m_100", {"source": "en", "target": "xx"}, "target: expected a language of the model"),
     ("m2m_100", {"source": "eng", "target": "fr"}, r"source: expected .*near: en.*got 'eng'"),
     ("m2m_100", {"source": "en"}, "target: expected a language of the model .*got None"),
+    ("nllb", {"source": "en", "target": "deu_Latn"}, "source: expected a language of the model"),
     ("mbart", {"target": "ro_RO"}, "source: expected a language of the model .*got None"),
     ("marian", {"target": "fr"}, r"target: expected a language of the model \(de\), got 'fr'"),
     ("marian", {"source": "en", "target": "de"}, "source: expected none"),
@@ -90,6 +91,8 @@ def test_languages_by_name():
     assert tl.Translator(ROOT / "m2m_100").languages.targets[:3] == ("af", "am", "ar")
     assert tl.Translator(ROOT / "m2m_100").languages.source == "fr"
     assert tl.Translator(ROOT / "mbart").languages.sources[-1] == "zh_CN"
+    assert tl.Translator(ROOT / "nllb").languages.source == "eng_Latn"
+    assert len(tl.Translator(ROOT / "nllb").languages.targets) == 202
     assert tl.Translator(ROOT / "marian").languages.targets == ("de",)
     assert tl.Translator(ROOT / "t5").languages.targets == ("de", "fr")
 
