@@ -147,10 +147,10 @@ def build(spec: Spec):
         config, model = timm_oracle.wrapper(name, spec.values)
         return config, model.eval()
     config = getattr(transformers, spec.config)(**spec.values)
-    config._attn_implementation = "eager"
+    config._attn_implementation = spec.attention
     config._experts_implementation = "eager"
     model = getattr(transformers, spec.model)(config).eval()
-    model.set_attn_implementation("eager")
+    model.set_attn_implementation(spec.attention)
     return config, model
 
 

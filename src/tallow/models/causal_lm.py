@@ -22,21 +22,30 @@ from tallow.tensor import Tensor
 class CausalLM(GenerativeModel):
     """A decoder with a head that predicts the next token; families are its subclasses.
 
-    `config` holds the sizes, `model_class` is the decoder; `layer(cfg, i, rope)` makes the i-th
-    layer where that does not.
+    `config` holds the sizes, `model_class` is the decoder, which checkpoints call
+    `base_model_prefix`, as the head `head_name`; `layer(cfg, i, rope)` makes the i-th layer where
+    `model_class` does not.
     """
 
     base_model_prefix = "model"
     model_class: ClassVar[type[DecoderModel]] = DecoderModel
+    head_name: ClassVar[str] = "lm_head"
     config: DecoderConfig
-    model: DecoderModel
+    model: DecoderModel  # where it is called so
 
     def __init__(self, cfg: DecoderConfig, layer: Layers | None = None) -> None:
         self.config = cfg
-        self.model = self.model_class(cfg) if layer is None else self.model_class(cfg, layer)
-        self.lm_head = Linear(cfg.hidden_size, cfg.vocab_size, bias=cfg.head_bias)
+        decoder = self.model_class(cfg) if layer is None else self.model_class(cfg, layer)
+        head = Linear(cfg.hidden_size, cfg.vocab_size, bias=cfg.head_bias)
+        setattr(self, self.base_model_prefix, decoder)
+        setattr(self, self.head_name, head)
         if cfg.tie_word_embeddings:
-            tie(self.lm_head, "weight", self.model.embed_tokens, "weight")
+            tie(head, "weight", decoder.embedding, "weight")
+
+    @property
+    def decoder(self) -> DecoderModel:
+        """The decoder."""
+        return self._modules[self.base_model_prefix]  # type: ignore[return-value]
 
     @property
     def context(self) -> int:
@@ -50,7 +59,7 @@ class CausalLM(GenerativeModel):
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits `(…, vocab_size)` in float32 of hidden states `(…, size)`, scaled and bounded."""
-        logits: Tensor = self.lm_head(hidden)
+        logits: Tensor = self._modules[self.head_name](hidden)  # type: ignore[misc]
         scale, cap = self.config.logit_scale, self.config.logit_softcap
         if scale != 1.0:
             logits = logits * scale
@@ -82,7 +91,7 @@ class CausalLM(GenerativeModel):
             ShapeError: the inputs do not belong together.
         """
         check_kept(logits_to_keep)
-        found = self.model(
+        found = self.decoder(
             input_ids,
             attention_mask,
             position_ids,
@@ -100,11 +109,11 @@ class CausalLM(GenerativeModel):
 
         `capacity` is for how many positions memory is taken first, `dtype` f32, f16, bf16 or q8_0.
         """
-        return self.model.make_state(batch, capacity, dtype)
+        return self.decoder.make_state(batch, capacity, dtype)
 
     def decode(self, ids: Tensor | None, state: State, *, embeds: Tensor | None = None) -> Tensor:
         """Hidden states `(batch, n, size)` of ids or embeds that come after what `state` holds."""
-        return self.model.decode(ids, state, embeds=embeds)
+        return self.decoder.decode(ids, state, embeds=embeds)
 
     def decode_last(
         self, ids: Tensor | None, state: State, *, embeds: Tensor | None = None
@@ -112,12 +121,12 @@ class CausalLM(GenerativeModel):
         """The last position of `decode`, `(batch, 1, size)`; others cost less by a layer."""
         if type(self).decode is not CausalLM.decode or "decode" in vars(self):
             return self.decode(ids, state, embeds=embeds)[:, -1:]
-        found = self.model.decode(ids, state, embeds=embeds, **self._part("decode", 1))
+        found = self.decoder.decode(ids, state, embeds=embeds, **self._part("decode", 1))
         return last_positions(found, 1)
 
     def _part(self, method: str, last: int) -> dict[str, Any]:
         """What asks the decoder for its last positions, where it is as it was made."""
-        model = self.model
+        model = self.decoder
         own = getattr(type(model), method) is getattr(DecoderModel, method)
         own = own and method not in vars(model) and not (method == "forward" and is_watched(model))
         return {"last": last} if own and last else {}

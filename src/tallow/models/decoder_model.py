@@ -11,9 +11,11 @@ from tallow.dtype import DType, f32, i64
 from tallow.errors import ContextError, expect
 from tallow.models.base import Model
 from tallow.models.blocks import (
+    DECODER_NAMES,
     Attention,
     Decoder,
     DecoderLayer,
+    DecoderNames,
     GatedMlp,
     JoinedAttention,
     Rope,
@@ -108,12 +110,12 @@ def decoder_layer(
 class DecoderModel(Decoder, Model):
     """Token ids to hidden states; `layer(cfg, i, rope)` makes the i-th layer.
 
-    Families override `make_layer` and `make_norm` where theirs are others; a `norm_name` is that of
-    the last norm in files, `state_class` that of its states.
+    Families override `make_layer` and `make_norm` where theirs are others; `part_names` is what
+    checkpoints call its parts, `state_class` the class of its states.
     """
 
     base_model_prefix = "model"
-    norm_name: str = "norm"
+    part_names: DecoderNames = DECODER_NAMES
     state_class: ClassVar[type[State]] = State
     config: DecoderConfig
 
@@ -128,7 +130,7 @@ class DecoderModel(Decoder, Model):
             rope=ropes,
             padding=cfg.pad_token_id,
             scale=cfg.embedding_scale,
-            norm_name=type(self).norm_name,
+            names=self.part_names,
         )
 
     @staticmethod

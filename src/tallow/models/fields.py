@@ -78,6 +78,17 @@ class Fields:
         made.written = self.written
         return made
 
+    def called(self, names: Mapping[str, str]) -> Fields:
+        """The same fields, where a name is read from another, which files of a family have."""
+        values, shown = dict(self._values), dict(self._shown)
+        for name, theirs in names.items():
+            if self.has(theirs):
+                values[name] = self._values[theirs]
+            shown[name] = self._shown.get(theirs, theirs)
+        made = Fields(values, self.source, self.prefix, self._asked, shown=shown)
+        made.written = self.written
+        return made
+
     def get(self, name: str) -> Any:
         """The raw value, None when absent."""
         self._asked.add(name)

@@ -12,6 +12,7 @@ beit: BeitModel BeitForImageClassification BeitForSemanticSegmentation BeitBackb
 bert: BertModel BertForPreTraining BertForMaskedLM BertForSequenceClassification
     BertForTokenClassification BertForQuestionAnswering BertForMultipleChoice
     BertForNextSentencePrediction BertLMHeadModel
+bloom: BloomForCausalLM BloomModel
 camembert = roberta: CamembertModel=RobertaModel CamembertForMaskedLM=RobertaForMaskedLM
     CamembertForSequenceClassification=RobertaForSequenceClassification
     CamembertForTokenClassification=RobertaForTokenClassification
@@ -23,6 +24,7 @@ chinese_clip_vision_model = clip: ChineseCLIPVisionModel=CLIPVisionModel
 clip: CLIPModel CLIPForImageClassification
 clip_text_model = clip: CLIPTextModel CLIPTextModelWithProjection
 clip_vision_model = clip: CLIPVisionModel CLIPVisionModelWithProjection
+codegen: CodeGenForCausalLM CodeGenModel
 cohere: CohereForCausalLM=Cohere CohereModel
 cohere2 = cohere: Cohere2ForCausalLM=Cohere2 Cohere2Model
 conditional_detr: ConditionalDetrModel ConditionalDetrForObjectDetection
@@ -58,6 +60,7 @@ eurobert: EuroBertModel EuroBertForMaskedLM EuroBertForSequenceClassification
     EuroBertForTokenClassification
 exaone4: Exaone4ForCausalLM=Exaone4 Exaone4Model Exaone4ForSequenceClassification
     Exaone4ForTokenClassification Exaone4ForQuestionAnswering
+falcon: FalconForCausalLM FalconModel
 falcon_mamba: FalconMambaModel FalconMambaForCausalLM
 ge2e: Ge2eModel
 gemma: GemmaModel GemmaForCausalLM=Gemma GemmaForSequenceClassification
@@ -69,6 +72,10 @@ glm: GlmForCausalLM=Glm GlmModel GlmForSequenceClassification GlmForTokenClassif
 glm4 = glm: Glm4ForCausalLM=Glm4 Glm4Model Glm4ForSequenceClassification Glm4ForTokenClassification
 gpt2: GPT2LMHeadModel GPT2Model GPT2ForSequenceClassification GPT2ForTokenClassification
     GPT2ForQuestionAnswering
+gpt_bigcode: GPTBigCodeForCausalLM GPTBigCodeModel
+gpt_neo: GPTNeoForCausalLM GPTNeoModel
+gpt_neox: GPTNeoXForCausalLM GPTNeoXModel
+gptj: GPTJForCausalLM GPTJModel
 granite: GraniteForCausalLM=Granite GraniteModel
 granitemoehybrid: GraniteMoeHybridModel GraniteMoeHybridForCausalLM
 helium: HeliumForCausalLM=Helium HeliumModel HeliumForSequenceClassification
@@ -113,6 +120,7 @@ modernbert: ModernBertModel ModernBertForMaskedLM ModernBertForSequenceClassific
 moonshine: MoonshineModel MoonshineForConditionalGeneration
 mpnet: MPNetModel MPNetForMaskedLM MPNetForSequenceClassification MPNetForTokenClassification
     MPNetForQuestionAnswering MPNetForMultipleChoice
+mpt: MptForCausalLM MptModel
 mt5: MT5Model MT5ForConditionalGeneration MT5EncoderModel MT5ForSequenceClassification
     MT5ForTokenClassification MT5ForQuestionAnswering
 nemotron: NemotronForCausalLM=Nemotron NemotronModel NemotronForSequenceClassification
@@ -126,6 +134,7 @@ olmo2: Olmo2ForCausalLM=Olmo2 Olmo2Model Olmo2ForSequenceClassification
 olmo3 = olmo2: Olmo3ForCausalLM=Olmo3 Olmo3Model Olmo3ForSequenceClassification
 open_clip: OpenCLIPModel
 pegasus: PegasusModel PegasusForConditionalGeneration PegasusForCausalLM
+persimmon: PersimmonForCausalLM PersimmonModel
 phi: PhiForCausalLM=Phi PhiModel PhiForSequenceClassification PhiForTokenClassification
 phi3: Phi3ForCausalLM=Phi3 Phi3Model Phi3ForSequenceClassification Phi3ForTokenClassification
 pixtral: PixtralVisionModel

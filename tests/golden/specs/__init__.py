@@ -37,6 +37,7 @@ class Spec:
     singles: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)  # of the call, beside the inputs
     generate: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    attention: str = "eager"  # transformers' implementation of it
     given: tuple[str, ...] = ()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from specs import Spec, texts
 from specs.decoders import HIDDEN, SEARCHES
 
@@ -48,7 +50,7 @@ def partial(share: float) -> dict:
     return {**ROPE, "partial_rotary_factor": share}
 
 
-SPECS = {
+SPECS: dict[str, Spec] = {
     **decoder(
         "gpt_neox", "GPTNeoX", {**BASE, "rope_parameters": partial(0.5)},
         serial={"use_parallel_residual": False, "attention_bias": False,
@@ -65,7 +67,8 @@ SPECS = {
         {k: v for k, v in BASE.items() if k != "intermediate_size"},
         new={"new_decoder_architecture": True, "num_kv_heads": 2, "bias": True,
              "ffn_hidden_size": 48},
-        one_norm={"new_decoder_architecture": True, "num_kv_heads": 2, "num_ln_in_parallel_attn": 1},
+        one_norm={"new_decoder_architecture": True, "num_kv_heads": 2,
+                  "num_ln_in_parallel_attn": 1},
         alibi={"alibi": True, "multi_query": False, "parallel_attn": False, "bias": True},
     ),
     **decoder(
@@ -78,7 +81,7 @@ SPECS = {
         "mpt", "Mpt",
         {"vocab_size": 64, "d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 48,
          "bos_token_id": 1, "eos_token_id": 2},
-        clipped={"attn_config": {"clip_qkv": 2.0, "softmax_scale": 0.3, "alibi_bias_max": 6}},
+        clipped={"attn_config": {"clip_qkv": 2.0, "softmax_scale": 0.3}},
     ),
     **decoder(
         "gpt_neo", "GPTNeo",
@@ -88,3 +91,5 @@ SPECS = {
     ),
     **decoder("gpt_bigcode", "GPTBigCode", SHORT, heads={"multi_query": False, "n_inner": 48}),
 }  # fmt: skip
+# By products of its own, transformers adds the bias twice: to scores and to the mask.
+SPECS["falcon_alibi"] = replace(SPECS["falcon_alibi"], attention="sdpa")

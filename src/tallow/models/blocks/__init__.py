@@ -2,11 +2,15 @@
 
 from tallow.models.blocks.attention import Attention, JoinedAttention
 from tallow.models.blocks.decoder import (
+    DECODER_NAMES,
+    LAYER_NAMES,
     POST_NORMS,
     PRE_NORMS,
     SANDWICH,
     Decoder,
     DecoderLayer,
+    DecoderNames,
+    LayerNames,
     Norms,
     ParallelLayer,
 )
@@ -15,14 +19,18 @@ from tallow.models.blocks.mlp import GatedMlp, Mlp
 from tallow.models.blocks.rope import Rope, RopeScaling
 
 __all__ = [
+    "DECODER_NAMES",
+    "LAYER_NAMES",
     "POST_NORMS",
     "PRE_NORMS",
     "SANDWICH",
     "Attention",
     "Decoder",
     "DecoderLayer",
+    "DecoderNames",
     "GatedMlp",
     "JoinedAttention",
+    "LayerNames",
     "Mlp",
     "Norms",
     "ParallelLayer",

@@ -25,6 +25,22 @@ class Norms(NamedTuple):
     after_mlp: str | None = None
 
 
+class DecoderNames(NamedTuple):
+    """What the parts of a decoder are called in checkpoints."""
+
+    words: str = "embed_tokens"
+    layers: str = "layers"
+    norm: str = "norm"
+
+
+class LayerNames(NamedTuple):
+    """What the parts of a layer are called in checkpoints."""
+
+    attention: str = "self_attn"
+    mlp: str = "mlp"
+
+
+DECODER_NAMES, LAYER_NAMES = DecoderNames(), LayerNames()
 PRE_NORMS = Norms()
 POST_NORMS = Norms(None, "post_attention_layernorm", None, "post_feedforward_layernorm")  # OLMo 2
 SANDWICH = Norms(  # Gemma 2
@@ -38,7 +54,8 @@ SANDWICH = Norms(  # Gemma 2
 class DecoderLayer(Module):
     """Attention and feed-forward, each added to its input; `norm()` makes a norm.
 
-    `norms` says where norms stand and what they are called. What is added is multiplied by `scale`.
+    `norms` says where norms stand and what they are called, `names` the same of the other parts.
+    What is added is multiplied by `scale`.
     """
 
     def __init__(
@@ -48,14 +65,15 @@ class DecoderLayer(Module):
         mlp: Module,
         norm: Callable[[], Module],
         norms: Norms = PRE_NORMS,
+        names: LayerNames = LAYER_NAMES,
         scale: float = 1.0,
     ) -> None:
-        self.self_attn = self_attn
-        self.mlp = mlp
+        setattr(self, names.attention, self_attn)
+        setattr(self, names.mlp, mlp)
         for name in norms:
             if name is not None:
                 setattr(self, name, norm())
-        self.norms, self.scale = norms, scale
+        self.norms, self.names, self.scale = norms, names, scale
 
     def forward(
         self,
@@ -69,11 +87,21 @@ class DecoderLayer(Module):
         """`(batch, length, size)` → the same shape; arguments as of `Attention`."""
         before, after, before_mlp, after_mlp = self.norms
         part = {"last": last} if last else {}  # which no other attention needs to know
-        attended = self.self_attn(
+        attended = self.attention(
             self.normed(before, x), positions=positions, mask=mask, state=state, **part
         )
         x = self.added(last_positions(x, last), self.normed(after, attended))
-        return self.added(x, self.normed(after_mlp, self.mlp(self.normed(before_mlp, x))))
+        return self.added(x, self.normed(after_mlp, self.feed(self.normed(before_mlp, x))))
+
+    @property
+    def attention(self) -> Module:
+        """The attention."""
+        return self._modules[self.names.attention]  # type: ignore[return-value]
+
+    @property
+    def feed(self) -> Module:
+        """The feed-forward network."""
+        return self._modules[self.names.mlp]  # type: ignore[return-value]
 
     def normed(self, name: str | None, x: Tensor) -> Tensor:
         """`x` behind the norm of that name, if there is one."""
@@ -103,10 +131,10 @@ class ParallelLayer(DecoderLayer):
         before, after, before_mlp, after_mlp = self.norms
         part = {"last": last} if last else {}
         inner = self.normed(before, x)
-        attended = self.self_attn(inner, positions=positions, mask=mask, state=state, **part)
+        attended = self.attention(inner, positions=positions, mask=mask, state=state, **part)
         x = last_positions(x, last)
         inner = last_positions(inner, last) if before_mlp is None else self.normed(before_mlp, x)
-        both = self.normed(after, attended) + self.normed(after_mlp, self.mlp(inner))
+        both = self.normed(after, attended) + self.normed(after_mlp, self.feed(inner))
         return self.added(x, both)
 
 
@@ -115,7 +143,7 @@ class Decoder(Module):
 
     It is one for all layers, or one for each, None where a layer rotates nothing and is given the
     integers. `padding` is the id whose word learns nothing; words are multiplied by `scale`, and
-    embeddings in their place, too, where `scales_given`. The last norm is called `norm_name`.
+    embeddings in their place, too, where `scales_given`. `names` are what its parts are called.
     """
 
     scales_given: ClassVar[bool] = False
@@ -131,13 +159,13 @@ class Decoder(Module):
         rope: Rope | Sequence[Rope | None],
         padding: int | None = None,
         scale: float = 1.0,
-        norm_name: str = "norm",
+        names: DecoderNames = DECODER_NAMES,
     ) -> None:
-        self.embed_tokens = Embedding(vocab_size, size, padding)
-        self.layers = ModuleList(layers)
-        setattr(self, norm_name, norm)
+        setattr(self, names.words, Embedding(vocab_size, size, padding))
+        setattr(self, names.layers, ModuleList(layers))
+        setattr(self, names.norm, norm)
         self.ropes = [rope] * len(layers) if isinstance(rope, Rope) else list(rope)
-        self.scale, self.norm_name = scale, norm_name
+        self.scale, self.part_names = scale, names
         first = next((each for each in self.ropes if each is not None), None)
         if first is not None:
             self.rope = first
@@ -145,7 +173,27 @@ class Decoder(Module):
     @property
     def last_norm(self) -> Module:
         """The norm behind the layers."""
-        return self._modules[self.norm_name]  # type: ignore[return-value]
+        return self._modules[self.part_names.norm]  # type: ignore[return-value]
+
+    @property
+    def embedding(self) -> Module:
+        """The table of words."""
+        return self._modules[self.part_names.words]  # type: ignore[return-value]
+
+    @property
+    def every_layer(self) -> ModuleList:
+        """The layers."""
+        return self._modules[self.part_names.layers]  # type: ignore[return-value]
+
+    def embed(self, ids: Tensor | None, embeds: Tensor | None, positions: Tensor) -> Tensor:
+        """What goes into the first layer, of ids `(batch, length)` or their embeddings.
+
+        `positions` are integers `(batch or 1, length)`.
+        """
+        if embeds is None:
+            return self.words(ids)
+        x = embeds if embeds.dtype is f32 else embeds.to(f32)
+        return x * self.scale if self.scales_given else x
 
     def forward_static(
         self,
@@ -166,17 +214,16 @@ class Decoder(Module):
         the last: the last layer computes keys and values of the others, and nothing else, unless a
         hook, or a layer or attention of another class, may want to see them.
         """
-        x: Tensor = self.words(ids) if embeds is None else embeds
-        if x.dtype is not f32:
-            x = x.to(f32)
-        if self.scales_given and embeds is not None:
-            x = x * self.scale
         if positions is None:
-            positions = arange(x.shape[1], dtype=i64).unsqueeze(0)
+            given = ids if embeds is None else embeds
+            assert given is not None
+            positions = arange(given.shape[1], dtype=i64).unsqueeze(0)
+        x = self.embed(ids, embeds, positions)
         tables: dict[int, Tensor] = {}
-        held = states or [None] * len(self.layers)
+        layers = self.every_layer
+        held = states or [None] * len(layers)
         spares = last > 0 and self._may_spare()
-        for i, (layer, state) in enumerate(zip(self.layers, held, strict=True)):
+        for i, (layer, state) in enumerate(zip(layers, held, strict=True)):
             if seen is not None:
                 seen.append(x)
             table, rope = positions, self.ropes[i]
@@ -184,7 +231,7 @@ class Decoder(Module):
                 table = tables.get(id(rope), positions)
                 if table is positions:
                     table = tables[id(rope)] = rope.table(positions)
-            if spares and i == len(self.layers) - 1:
+            if spares and i == len(layers) - 1:
                 x = layer(x, positions=table, mask=mask, state=state, last=last)
             else:
                 x = layer(x, positions=table, mask=mask, state=state)
@@ -195,18 +242,18 @@ class Decoder(Module):
 
     def words(self, ids: Tensor | None) -> Tensor:
         """`(batch, length)` of ids → what goes into the first layer for them, in f32."""
-        x: Tensor = self.embed_tokens(ids)
+        x: Tensor = self.embedding(ids)
         if x.dtype is not f32:
             x = x.to(f32)
         return x if self.scale == 1.0 else x * self.scale
 
     def _may_spare(self) -> bool:
         """Whether nobody sees that the last layer and the norm compute less."""
-        if not len(self.layers):
+        if not len(self.every_layer):
             return False
-        layer = self.layers[-1]
+        layer = self.every_layer[-1]
         plain = type(layer) in (DecoderLayer, ParallelLayer) and (
-            type(layer.self_attn).forward is Attention.forward
+            type(layer.attention).forward is Attention.forward
         )
         parts = (*layer.modules(), *self.last_norm.modules())
         return plain and not any(map(is_watched, parts))

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, ClassVar, Self
 
 from tallow.lazy_dataclasses import dataclass, replace
-from tallow.models.blocks import Mlp, Norms, ParallelLayer, Rope
+from tallow.models.blocks import DecoderNames, Mlp, Norms, ParallelLayer, Rope
 from tallow.models.blocks import decoder_heads as heads
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.causal_lm import define_causal
@@ -42,7 +42,7 @@ class PhiModel(DecoderModel):
     """The decoder without a head."""
 
     config_class = Config
-    norm_name = "final_layernorm"
+    part_names = DecoderNames(norm="final_layernorm")
 
     @staticmethod
     def make_layer(cfg: Any, index: int, rope: Rope | None) -> Module:
