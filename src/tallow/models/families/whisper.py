@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+from tallow.dtype import i64
 from tallow.errors import ArgumentError, expect
+from tallow.factories import arange
 from tallow.models import losses
 from tallow.models.base import Model
 from tallow.models.blocks.bart import (
@@ -20,6 +24,7 @@ from tallow.models.fields import Fields
 from tallow.models.generation import EncoderDecoderModel
 from tallow.models.outputs import BaseOutput, HiddenStates, LogitsOutput, Output
 from tallow.models.states import State
+from tallow.models.text_decoder import DecoderInputs
 from tallow.nn import Conv1d, LayerNorm, Linear, Module, ModuleList, param, tie
 from tallow.nn import functional as F
 from tallow.nn.init import ones
@@ -234,6 +239,33 @@ class WhisperForConditionalGeneration(BartText, EncoderDecoderModel):
     def head(self, hidden: Tensor) -> Tensor:
         """Logits `(…, vocab_size)`."""
         return self.proj_out(hidden)
+
+    def cross_weights(
+        self, ids: Tensor, context: Tensor, heads: Sequence[tuple[int, int]]
+    ) -> tuple[Tensor, Tensor]:
+        """How ids `(1, n)` attend to a context `(1, m, size)`: `(heads, n, m)`, and hidden states.
+
+        `heads` are pairs of layer and head, whose weights come by layer.
+        """
+        x = self.embed(DecoderInputs(ids, None, arange(ids.shape[1], dtype=i64).unsqueeze(0)))
+        found = []
+        for number, layer in enumerate(self.tower.layers):
+            part = layer.encoder_attn
+            x = layer.residual(layer.self_attn_layer_norm, x, layer.self_attn)
+            asked = [head for at, head in heads if at == number]
+            if asked:
+                queries = part.q_proj(layer.encoder_attn_layer_norm(x)[0])
+                keys = part.k_proj(context[0])
+                for head in asked:
+                    own = slice(head * part.head_dim, (head + 1) * part.head_dim)
+                    scores = queries[:, own] @ keys[:, own].T
+                    found.append((scores * part.head_dim**-0.5).softmax(-1))
+            cross = partial(part, context=context)
+            x = layer.residual(layer.encoder_attn_layer_norm, x, cross)
+            x = layer.residual(layer.final_layer_norm, x, layer.feed)
+        norm = self.tower.layer_norm
+        assert norm is not None, "a decoder of Whisper ends in a norm"
+        return stack(found), norm(x)
 
     def forward(
         self,

@@ -1,0 +1,258 @@
+"""Windows of sound to transcripts: greedy or drawn, again at higher temperatures where needed.
+
+Source: `decoding.py` and `decode_with_fallback` of OpenAI's Whisper (arXiv 2212.04356, 4.5).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from tallow.autograd.mode import inference_mode
+from tallow.dtype import i64
+from tallow.errors import ModelError, NonFiniteError
+from tallow.factories import tensor
+from tallow.generate.step import DecodeStep
+from tallow.lazy_dataclasses import dataclass
+from tallow.models.states import State
+from tallow.models.whisper_vocab import SpeechTokens
+from tallow.ops import cat
+from tallow.tasks.speech_rules import Rules, never_said
+from tallow.tensor import Tensor
+
+if TYPE_CHECKING:
+    from tallow.text import Tokenizer
+
+Kind = Literal["transcribe", "translate"]
+TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+@dataclass(frozen=True)
+class SpeechOptions:
+    """How sound is transcribed; see `Transcriber.transcribe`."""
+
+    language: str | None = None
+    task: Kind = "transcribe"
+    timestamps: bool = True
+    word_timestamps: bool = False
+    temperatures: tuple[float, ...] = TEMPERATURES
+    compression_ratio_threshold: float | None = 2.4
+    logprob_threshold: float | None = -1.0
+    no_speech_threshold: float | None = 0.6
+    condition_on_previous_text: bool = True
+    initial_prompt: str | None = None
+    seed: int = 0
+
+
+class Decoded(NamedTuple):
+    """The transcript of a window: ids without the end, and what the model made of it."""
+
+    tokens: list[int]
+    text: str
+    avg_logprob: float
+    no_speech_prob: float
+    compression_ratio: float
+    temperature: float
+
+
+class SpeechDecoder:
+    """A Whisper model with its vocabulary; states and plans are kept for the next window."""
+
+    def __init__(self, model: Any, tokenizer: Tokenizer, ids: SpeechTokens) -> None:
+        self.model, self.tokenizer, self.ids = model, tokenizer, ids
+        values = model.config_values
+        never = values.get("suppress_ids") or values.get("suppress_tokens")
+        self._never = tuple(never) if never else never_said(tokenizer, ids)
+        blank = tokenizer.encode(" ", add_special=False)
+        self._first = (*blank[:1], ids.end)
+        self._held: dict[int, tuple[State, DecodeStep]] = {}
+
+    @property
+    def context(self) -> int:
+        """The positions of the decoder."""
+        return int(self.model.context)
+
+    @inference_mode()
+    def encode(self, features: Tensor) -> Tensor:
+        """Features `(rows, bands, frames)` → what the decoder attends to."""
+        found: Tensor = self.model.encode(input_features=features)[0]
+        return found
+
+    @inference_mode()
+    def languages(self, context: Tensor) -> list[dict[str, float]]:
+        """How likely each language is, by code, of each row."""
+        import numpy as np
+
+        rows = context.shape[0]
+        state, _ = self._fresh(rows)
+        self.model.attend_to(state, context)
+        state.reserve(1)
+        hidden = self.model.decode(tensor([[self.ids.start]] * rows, dtype=i64), state)
+        codes, places = zip(*self.ids.languages.items(), strict=True)
+        scores = self.model.head(hidden).numpy()[:, 0, list(places)]
+        shares = np.exp(scores - scores.max(1, keepdims=True))
+        shares /= shares.sum(1, keepdims=True)
+        return [dict(zip(codes, map(float, row), strict=True)) for row in shares]
+
+    def begin(self, language: str, options: SpeechOptions) -> list[int]:
+        """The ids that begin a transcript."""
+        ids = self.ids
+        made = [ids.start]
+        if ids.multilingual:
+            task = ids.translate if options.task == "translate" else ids.transcribe
+            made += [ids.languages[language], task]
+        return made if options.timestamps else [*made, ids.no_times]
+
+    def decode(
+        self, context: Tensor, prompts: Sequence[list[int]], options: SpeechOptions
+    ) -> list[Decoded]:
+        """The transcripts of rows of `context` `(rows, positions, size)` behind their prompts.
+
+        Rows that repeat themselves, or that the model is unsure of, are done again at the next
+        temperature.
+        """
+        found: dict[int, Decoded] = {}
+        waiting = list(range(len(prompts)))
+        for at, temperature in enumerate(options.temperatures):
+            whole = len(waiting) == len(prompts)
+            rows = context if whole else context.index_select(0, tensor(waiting, dtype=i64))
+            made = self._run(rows, [prompts[row] for row in waiting], temperature, at, options)
+            found |= dict(zip(waiting, made, strict=True))
+            waiting = [row for row in waiting if _doubtful(found[row], options)]
+            if not waiting:
+                break
+        return [found[row] for row in range(len(prompts))]
+
+    def _fresh(self, rows: int) -> tuple[State, DecodeStep]:
+        """A state that holds no position, whose memory and plan are those of the window before."""
+        held = self._held.get(rows)
+        if held is None:
+            state = self.model.make_state(rows, self.context)
+            held = self._held[rows] = state, DecodeStep(self.model, state)
+        held[0].trim(0)
+        return held
+
+    @inference_mode()
+    def _run(
+        self,
+        context: Tensor,
+        prompts: Sequence[list[int]],
+        temperature: float,
+        attempt: int,
+        options: SpeechOptions,
+    ) -> list[Decoded]:
+        import numpy as np
+
+        rules = Rules(self.ids, self._never, self._first, times=options.timestamps)
+        room = min(self.context // 2, self.context - max(map(len, prompts)))
+        rows = [
+            _Row(self, rules, room, temperature, np.random.default_rng((options.seed, attempt, at)))
+            for at in range(len(prompts))
+        ]
+        state, step = self._fresh(len(prompts))
+        scores = self._feed(state, context, prompts, rows)
+        live, changed = rows, False
+        while True:
+            going = [at for at, row in enumerate(live) if row.choose(scores[at])]
+            if not going:
+                break
+            if len(going) < len(live):
+                live = [live[at] for at in going]
+                state.select(going)
+                changed = True
+            after = step([row.tokens[-1] for row in live])
+            scores = after.numpy().reshape(len(live), -1)
+        if changed:  # the state is of fewer rows now
+            del self._held[len(prompts)]
+        return [row.decoded() for row in rows]
+
+    def _feed(
+        self, state: State, context: Tensor, prompts: Sequence[list[int]], rows: list[_Row]
+    ) -> Any:
+        """The scores of what follows each prompt; rows learn how likely nobody speaks."""
+        import numpy as np
+
+        model, counts = self.model, [len(prompt) for prompt in prompts]
+        model.attend_to(state, context)
+        width = max(counts)
+        state.reserve(counts, width)
+        padded = [prompt + [0] * (width - len(prompt)) for prompt in prompts]
+        hidden = model.decode(tensor(padded, dtype=i64), state)
+        state.commit(counts)
+        places = [(row, prompt.index(self.ids.start)) for row, prompt in enumerate(prompts)]
+        places += [(row, count - 1) for row, count in enumerate(counts)]
+        picked = cat([hidden[row : row + 1, at : at + 1] for row, at in places])
+        scores = model.head(picked).numpy()[:, 0]
+        for row, first in zip(rows, scores, strict=False):
+            shares = np.exp(first - first.max())
+            row.no_speech = float(shares[self.ids.no_speech] / shares.sum())
+        return scores[len(rows) :]
+
+
+class _Row:
+    """A transcript that is being written."""
+
+    def __init__(
+        self, decoder: SpeechDecoder, rules: Rules, room: int, temperature: float, source: Any
+    ) -> None:
+        self._decoder, self._rules, self._room = decoder, rules, room
+        self._temperature, self._source = temperature, source
+        self.tokens: list[int] = []
+        self.no_speech = 0.0
+        self._sum = 0.0
+
+    def choose(self, scores: Any) -> bool:
+        """Take the next id; whether there is more to come."""
+        import numpy as np
+
+        scores = scores.astype(np.float32)
+        if not np.isfinite(scores).all():
+            raise NonFiniteError("Transcriber: expected finite scores, got a NaN or an infinity")
+        self._rules.apply(scores, self.tokens)
+        top = scores.max()
+        if top == -np.inf:
+            raise ModelError("Transcriber: expected an id that may follow, got rules against all")
+        shares = np.exp(scores - top)
+        total = float(shares.sum())
+        if self._temperature > 0:
+            drawn = np.exp((scores - top).astype(np.float64) / self._temperature)
+            token = int(self._source.choice(len(drawn), p=drawn / drawn.sum()))
+        else:
+            token = int(scores.argmax())
+        self._sum += float(scores[token] - top) - float(np.log(total))
+        if token == self._decoder.ids.end:
+            return False
+        self.tokens.append(token)
+        return len(self.tokens) < self._room
+
+    def decoded(self) -> Decoded:
+        """What was written."""
+        end = self._decoder.ids.end
+        text = self._decoder.tokenizer.decode([each for each in self.tokens if each < end])
+        text = text.strip()
+        return Decoded(
+            self.tokens, text, self._sum / (len(self.tokens) + 1), self.no_speech,
+            compression_ratio(text), self._temperature,
+        )  # fmt: skip
+
+
+def compression_ratio(text: str) -> float:
+    """The length of a text by that of its deflated form; repetitions make it large."""
+    raw = text.encode()
+    return len(raw) / len(zlib.compress(raw))
+
+
+def is_silent(found: Decoded, options: SpeechOptions) -> bool:
+    """Whether the model thinks that nobody speaks, and is not sure of its text."""
+    least, most = options.logprob_threshold, options.no_speech_threshold
+    if most is None or found.no_speech_prob <= most:
+        return False
+    return least is None or found.avg_logprob <= least
+
+
+def _doubtful(found: Decoded, options: SpeechOptions) -> bool:
+    most, least = options.compression_ratio_threshold, options.logprob_threshold
+    doubtful = most is not None and found.compression_ratio > most
+    doubtful = doubtful or (least is not None and found.avg_logprob < least)
+    return doubtful and not is_silent(found, options)
