@@ -1,0 +1,125 @@
+"""Speech to text by Whisper tiny.en beside transformers (PyTorch) and faster-whisper, end to end.
+
+Each gets the path of a sound and gives its text: a recording of 10 seconds, one of 44 at 48000 Hz,
+and all of a package's recordings in a row up to five minutes. Decoding is greedy with the same
+thresholds and temperatures. Each library runs in a process of its own, with the model loaded; the
+processes take turns, a ratio is the median over the pairs of neighbouring runs, of elapsed time and
+of the processor's time (the better measure where other programs run). The word error rate is of the
+others' text by Tallow's.
+
+    python bench/transcribe.py [--peer-python …/bin/python] [--threads 2] [--sounds beckett …]
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import _common as common
+
+SCRIPT = str(Path(__file__).with_name("_transcribe_side.py"))
+GOALS = {"transformers": 2.0, "faster-whisper": 1.1}
+ASSETS = "pypi:moonshine-voice==0.1.5#moonshine_voice/assets/"
+NAMES = ("two_cities", "beckett", "endgame_nagg_nell", "clone-test")
+
+
+def sounds(work: Path) -> dict[str, Path]:
+    """Paths of the sounds by name."""
+    import tallow as tl
+    from tallow.audio import load_audio, save_audio
+
+    found = {name: Path(tl.hub.resolve(f"{ASSETS}{name}.wav")) for name in NAMES}
+    five = work / "five_minutes.wav"
+    if not five.exists():
+        parts = [load_audio(path, 16000).samples for path in found.values()]
+        once = tl.cat([each for part in parts for each in (part, tl.zeros(8000))])
+        count = 300 * 16000
+        save_audio(five, once.tile(-(-count // once.shape[0]))[:count].contiguous(), 16000)
+    return {"beckett": found["beckett"], "two_cities": found["two_cities"], "five": five}
+
+
+def words(text: str) -> list[str]:
+    """Words without signs and capitals."""
+    return re.sub(r"[^\w' ]", "", text.lower().replace("-", " ")).split()
+
+
+def error_rate(wanted: str, found: str) -> float:
+    """Words to change, add and leave out, by the number of words."""
+    a, b = words(wanted), words(found)
+    costs = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        before, costs = costs, [i]
+        for j, y in enumerate(b, 1):
+            costs.append(min(before[j] + 1, costs[-1] + 1, before[j - 1] + (x != y)))
+    return costs[-1] / max(len(a), 1)
+
+
+def open_sides(given: Any, folder: Path, work: Path) -> dict[str, common.Side]:
+    """A process for each library that is there."""
+    commands = {"tallow": [sys.executable, SCRIPT, "tallow", str(folder), str(given.threads)]}
+    peer = common.interpreter(given.peer_python, "torch", "transformers", "soundfile", "soxr")
+    if peer is not None:
+        hf = work / "whisper-hf"
+        if not (hf / "generation_config.json").exists():
+            command = [sys.executable, SCRIPT, "export", str(folder), "1", str(hf)]
+            subprocess.run(command, check=True, env=common.environment())
+        row = [peer, SCRIPT, "transformers", str(folder), str(given.threads), str(hf)]
+        commands["transformers"] = row
+    peer = common.interpreter(given.peer_python, "faster_whisper")
+    if peer is not None:
+        for kind in ("float32", "int8"):
+            name = f"faster-whisper-{kind}"
+            commands[name] = [peer, SCRIPT, name, str(folder), str(given.threads)]
+    return {name: common.Side(name, command) for name, command in commands.items()}
+
+
+def measure(sides: dict[str, common.Side], name: str, path: Path, pairs: int) -> dict[str, Any]:
+    """Seconds, ratios and error rates of one sound."""
+    texts = {side: call(str(path))["text"] for side, call in sides.items()}
+    runs = common.alternate(
+        {side: lambda call=call: call(str(path)) for side, call in sides.items()}, pairs, name
+    )
+    row: dict[str, Any] = {"sound": name}
+    for side, found in runs.items():
+        row[side] = {"seconds": statistics.median(each["seconds"] for each in found)}
+        if side == "tallow":
+            continue
+        for kind in ("seconds", "cpu"):
+            theirs = [each[kind] for each in found]
+            row[side][f"{kind}_ratio"] = common.ratio(theirs, [r[kind] for r in runs["tallow"]])
+        row[side]["error_rate"] = error_rate(texts[side], texts["tallow"])
+    return row
+
+
+def main() -> None:
+    """Measure each sound, print a table."""
+    options = common.parser(__doc__, pairs=5)
+    options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--model", default="whisper-tiny.en")
+    options.add_argument("--sounds", nargs="+", default=["beckett", "two_cities", "five"])
+    given = options.parse_args()
+    work = common.work_folder(None)
+    paths = sounds(work)
+    sides = open_sides(given, common.model_path(given.model), work)
+    rows = [measure(sides, name, paths[name], given.pairs) for name in given.sounds]
+    for side in sides.values():
+        side.close()
+    columns = ("sound", "library", "s", "its s / Tallow's", "processor's time", "words that differ")
+    made = common.table(f"Whisper tiny.en, {given.threads} threads", *columns)
+    for row in rows:
+        made.add_row(row["sound"], "tallow", f"{row['tallow']['seconds']:.2f}", "", "", "")
+        for side in (name for name in sides if name != "tallow"):
+            peer = row[side]
+            ratios = (common.shown(peer[f"{kind}_ratio"]) for kind in ("seconds", "cpu"))
+            made.add_row("", side, f"{peer['seconds']:.2f}", *ratios, f"{peer['error_rate']:.1%}")
+    common.show(made)
+    result = {"pairs": given.pairs, "threads": given.threads, "goals": GOALS, "rows": rows}
+    common.finish("transcribe", result, record=given.record)
+
+
+if __name__ == "__main__":
+    main()
