@@ -214,16 +214,19 @@ def make(case: str, spec: Spec) -> None:
 
 def stored_names(model, folder: Path, grads) -> dict[str, torch.Tensor]:
     """Gradients under the names that `save_pretrained` writes, joined where it joins tensors."""
-    grads = dict(split_experts(grads))
     own = {n: p.detach().float() for n, p in model.named_parameters()}
-    own |= dict(split_experts(own))
     files = {n: t.float() for n, t in load_file(folder / "model.safetensors").items()}
+    stacked = any(n.endswith("block_sparse_moe.input_linear.weight") for n in files)  # as ours are
+    if not stacked:
+        grads = dict(split_experts(grads))
+        own |= dict(split_experts(own))
     files = {n: t for n, t in files.items() if n not in own and t.ndim}  # counters aside
     found = {}
     for key, gradient in grads.items():
         same = [n for n, t in files.items() if t.shape == own[key].shape and t.equal(own[key])]
         of_experts = any(".experts." in n or "block_sparse_moe" in n for n in same)
-        found[same[0] if len(same) == 1 and not of_experts else key] = gradient
+        renamed = len(same) == 1 and (stacked or not of_experts)
+        found[same[0] if renamed else key] = gradient
     loose = [key for key in found if key in own and key not in load_file_names(folder)]
     for name, value in ((n, t) for n, t in files.items() if t.ndim):
         parts, at = [], 0

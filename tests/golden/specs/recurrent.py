@@ -127,6 +127,11 @@ SPECS = {
     **recurrent("falcon_mamba", "FalconMamba", {**MAMBA, **UNTIED, "mixer_rms_eps": 1e-5}),
     **recurrent("lfm2", "Lfm2", LFM2),
     **recurrent("jamba", "Jamba", JAMBA),
+    "granitemoehybrid_experts": Spec(
+        "GraniteMoeHybridForCausalLM", "GraniteMoeHybridConfig",
+        {**GRANITE, "num_local_experts": 4, "num_experts_per_tok": 2, "intermediate_size": 32},
+        texts(), ("logits",), stds=STATES,
+    ),
     "jamba_experts": Spec(
         "JambaForCausalLM", "JambaConfig",
         {**JAMBA, "num_experts": 4, "num_experts_per_tok": 2, "expert_layer_period": 2},

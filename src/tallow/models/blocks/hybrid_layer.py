@@ -50,8 +50,13 @@ class MixedLayer(Module):
 
     def forward(self, x: Tensor, **given: Any) -> Tensor:
         """`(batch, n, size)` → the same shape; `given` is for the mixer."""
-        norm, mixer, mlp_norm, mlp = (getattr(self, name) for name in self.names)
+        norm, mixer, mlp_norm = (getattr(self, name) for name in self.names[:3])
         mixed = mixer(norm(x), **given)
         x = x + (mixed if self.scale == 1 else mixed * self.scale)
-        fed = mlp(mlp_norm(x))
+        fed = self.fed(mlp_norm(x))
         return x + (fed if self.scale == 1 else fed * self.scale)
+
+    def fed(self, x: Tensor) -> Tensor:
+        """What the feed-forward network makes of `(batch, n, size)`."""
+        found: Tensor = getattr(self, self.names.mlp)(x)
+        return found

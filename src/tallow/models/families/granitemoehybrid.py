@@ -11,15 +11,17 @@ from tallow.models.blocks import Attention, Rope
 from tallow.models.blocks.hybrid_layer import MixedLayer, Names
 from tallow.models.blocks.mamba_gguf import MIXED_KEYS, head_rules, key_heads, write_key_heads
 from tallow.models.blocks.mamba_heads import HeadSizes, read_heads
+from tallow.models.blocks.moe import ExpertLinear, softmax_of_chosen
 from tallow.models.config import DecoderConfig
 from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUF_DECODER, Key, Kind
+from tallow.models.moe_config import MAX_EXPERTS
 from tallow.models.recurrent_model import RecurrentLM, RecurrentModel
 from tallow.nn import Linear, Module, RMSNorm
-from tallow.ops import silu_mul
+from tallow.ops import linear, silu_mul
 from tallow.tensor import Tensor
 from tallow.weights import WeightSource
-from tallow.weights.arrange import WeightConverter, cat
+from tallow.weights.arrange import WeightConverter, cat, rename
 
 _ATTENTION, _MAMBA = ("attention", "full_attention"), ("mamba", "linear_attention")
 
@@ -30,7 +32,7 @@ class GraniteMoeHybridConfig(DecoderConfig):
 
     without_effect = DecoderConfig.without_effect | {
         "mamba_chunk_size", "normalization_function", "init_method", "output_router_logits",
-        "router_aux_loss_coef", "layers_block_type", "intermediate_size", "num_experts_per_tok",
+        "router_aux_loss_coef", "layers_block_type",
     }  # fmt: skip
 
     mamba: HeadSizes | None = None
@@ -40,17 +42,20 @@ class GraniteMoeHybridConfig(DecoderConfig):
     logits_scaling: float = 1.0
     residual_multiplier: float = 1.0
     attention_multiplier: float = 1.0
+    num_experts: int = 0
+    num_experts_per_tok: int = 0
+    expert_size: int = 0
 
     @classmethod
     def read(cls, fields: Fields) -> Self:
-        """Positions are turned only where the config says so; the shared network is the whole."""
-        fields = fields.with_value(
-            "intermediate_size", fields.get("shared_intermediate_size") or 1024
-        )
-        cfg = super().read(fields)
-        if fields.integer("num_local_experts", 8, low=0):
-            wanted = "0 (experts are not supported)"
-            raise fields.error("num_local_experts", wanted, fields.get("num_local_experts"))
+        """Positions are turned only where the config says so; one network serves all tokens."""
+        experts = fields.integer("num_local_experts", 8, low=0, high=MAX_EXPERTS)
+        chosen = fields.integer("num_experts_per_tok", 2, low=0, high=MAX_EXPERTS)
+        if experts and not 1 <= chosen <= experts:
+            raise fields.error("num_experts_per_tok", f"1 to {experts}", chosen)
+        width = fields.integer("intermediate_size", 11008)
+        shared = fields.integer("shared_intermediate_size", 1024)
+        cfg = super().read(fields.with_value("intermediate_size", shared))
         kind = fields.get("position_embedding_type")
         if kind not in (None, "nope", "rope"):
             raise fields.error("position_embedding_type", "rope, nope or null", kind)
@@ -67,6 +72,9 @@ class GraniteMoeHybridConfig(DecoderConfig):
             qkv_bias=bias,
             output_bias=bias,
             logits_scaling=fields.number("logits_scaling", 1.0),
+            num_experts=experts,
+            num_experts_per_tok=chosen if experts else 0,
+            expert_size=width if experts else 0,
             **factors,
         )
 
@@ -95,9 +103,18 @@ def _of_file(fields: Fields, source: WeightSource) -> Mapping[str, Any]:
         "mamba_n_groups": fields.integer("ssm.group_count"),
         "mamba_d_conv": fields.integer("ssm.conv_kernel"),
         "mamba_conv_bias": f"blk.{first}.ssm_conv1d.bias" in source,
-        "num_local_experts": 0,
+        **_experts_of_file(fields),
         "position_embedding_type": "rope" if fields.flag("rope.scaling.finetuned", True) else None,
     }
+
+
+def _experts_of_file(fields: Fields) -> dict[str, Any]:
+    width, experts = fields.integer("feed_forward_length"), fields.integer("expert_count", 0, low=0)
+    found = {"num_local_experts": experts, "intermediate_size": width}
+    if experts:
+        found["num_experts_per_tok"] = fields.integer("expert_used_count")
+        width = fields.integer("expert_shared_feed_forward_length")
+    return {**found, "shared_intermediate_size": width}
 
 
 def _to_file(cfg: GraniteMoeHybridConfig) -> dict[str, tuple[Kind, Any]]:
@@ -106,7 +123,14 @@ def _to_file(cfg: GraniteMoeHybridConfig) -> dict[str, tuple[Kind, Any]]:
     if mixer.inner != 2 * cfg.hidden_size or mixer.bias or cfg.qkv_bias:
         wanted = "mamba_expand 2, no mamba_proj_bias and no attention_bias in a Granite for GGUF"
         raise ModelError(f"config: expected {wanted}, found others")
+    experts: dict[str, tuple[Kind, Any]] = {
+        "expert_count": ("u32", cfg.num_experts),
+        "expert_used_count": ("u32", cfg.num_experts_per_tok),
+        "expert_shared_feed_forward_length": ("u32", cfg.intermediate_size),
+    }
     return {
+        **(experts if cfg.num_experts else {}),
+        "feed_forward_length": ("u32", cfg.expert_size or cfg.intermediate_size),
         "attention.head_count_kv": write_key_heads(cfg.num_key_value_heads, cfg.attends),
         "ssm.inner_size": ("u32", mixer.inner),
         "ssm.time_step_rank": ("u32", mixer.heads),
@@ -119,22 +143,31 @@ def _to_file(cfg: GraniteMoeHybridConfig) -> dict[str, tuple[Kind, Any]]:
 
 def _rules(cfg: GraniteMoeHybridConfig) -> tuple[WeightConverter, ...]:
     assert cfg.mamba is not None
-    both = _LAYER + "shared_mlp.input_linear.weight"
-    joined = cat("blk.{}.ffn_gate.weight", "blk.{}.ffn_up.weight", to=both)
-    return joined, *head_rules(_LAYER + "mamba", cfg.mamba.inner, cfg.mamba.groups)
+    shared, of_experts = _LAYER + "shared_mlp.", _LAYER + "block_sparse_moe."
+    end = "_shexp.weight" if cfg.num_experts else ".weight"
+    rules = [
+        cat(f"blk.{{}}.ffn_gate{end}", f"blk.{{}}.ffn_up{end}", to=f"{shared}input_linear.weight"),
+        rename(f"blk.{{}}.ffn_down{end}", f"{shared}output_linear.weight"),
+    ]
+    if cfg.num_experts:
+        both = [f"blk.{{}}.ffn_{part}_exps.weight" for part in ("gate", "up")]
+        rules.append(cat(*both, to=f"{of_experts}input_linear.weight", dim=1))
+    return *rules, *head_rules(_LAYER + "mamba", cfg.mamba.inner, cfg.mamba.groups)
 
 
 _LAYER = "model.layers.{}."
 GGUF = GGUF_DECODER.but(
     names={
-        "blk.{}.ffn_down": _LAYER + "shared_mlp.output_linear",
+        "blk.{}.ffn_gate_inp": _LAYER + "block_sparse_moe.router.layer",
+        "blk.{}.ffn_down_exps": _LAYER + "block_sparse_moe.output_linear",
         "blk.{}.ssm_in": _LAYER + "mamba.in_proj",
         "blk.{}.ssm_conv1d": _LAYER + "mamba.conv1d",
         "blk.{}.ssm_out": _LAYER + "mamba.out_proj",
     },
     keys=(
         *MIXED_KEYS,
-        Key("feed_forward_length", "shared_intermediate_size", attribute="intermediate_size"),
+        Key("feed_forward_length", "intermediate_size", attribute="none"),
+        Key("expert_count", "num_local_experts", attribute="none"),
         Key("embedding_scale", "embedding_multiplier", "f32"),
         Key("residual_scale", "residual_multiplier", "f32"),
         Key("attention.scale", "attention_multiplier", "f32"),
@@ -161,6 +194,43 @@ class SharedMlp(Module):
         return self.output_linear(silu_mul(*self.input_linear(x).chunk(2, -1)))
 
 
+class RouterLayer(Module):
+    """The scores of experts, as checkpoints call it."""
+
+    def __init__(self, size: int, experts: int) -> None:
+        self.layer = Linear(size, experts, bias=False)
+
+
+class SparseExperts(Module):
+    """Experts of which a token takes those of the highest scores."""
+
+    def __init__(self, cfg: GraniteMoeHybridConfig) -> None:
+        size, count, width = cfg.hidden_size, cfg.num_experts, cfg.expert_size
+        self.router = RouterLayer(size, count)
+        self.input_linear = ExpertLinear(count, size, 2 * width)
+        self.output_linear = ExpertLinear(count, width, size)
+        self.choose = softmax_of_chosen(cfg.num_experts_per_tok)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., size)` → the same shape."""
+        rows = x.reshape(-1, x.shape[-1])
+        ids, worth = self.choose(linear(rows, self.router.layer.weight, exact=True))
+        gate, up = self.input_linear(rows, ids).chunk(2, -1)
+        found = worth.unsqueeze(1) @ self.output_linear(silu_mul(gate, up), ids)
+        return found.reshape(x.shape)
+
+
+class SparseLayer(MixedLayer):
+    """A layer with experts beside the shared network."""
+
+    block_sparse_moe: Module
+
+    def fed(self, x: Tensor) -> Tensor:
+        """What both make of `(batch, n, size)`."""
+        found: Tensor = self.block_sparse_moe(x)
+        return found + super().fed(x)
+
+
 def _layer(cfg: GraniteMoeHybridConfig, index: int, rope: Rope | None) -> MixedLayer:
     size, eps, attends = cfg.hidden_size, cfg.rms_norm_eps, cfg.attends[index]
     assert cfg.mamba is not None
@@ -175,7 +245,11 @@ def _layer(cfg: GraniteMoeHybridConfig, index: int, rope: Rope | None) -> MixedL
     names = Names("input_layernorm", name, "post_attention_layernorm", "shared_mlp")
     mlp = SharedMlp(size, cfg.intermediate_size)
     norms = RMSNorm(size, eps), RMSNorm(size, eps)
-    return MixedLayer(names, mixer, mlp, norms, scale=cfg.residual_multiplier)
+    if not cfg.num_experts:
+        return MixedLayer(names, mixer, mlp, norms, scale=cfg.residual_multiplier)
+    made = SparseLayer(names, mixer, mlp, norms, scale=cfg.residual_multiplier)
+    made.block_sparse_moe = SparseExperts(cfg)
+    return made
 
 
 class GraniteMoeHybridModel(RecurrentModel):
