@@ -22,6 +22,12 @@ VIT = {
     "hidden_size": 384, "num_hidden_layers": 4, "num_attention_heads": 6,
     "intermediate_size": 1536, "image_size": 224,
 }  # fmt: skip
+T5 = {"vocab_size": 8000, "d_model": 384, "d_ff": 1536, "num_layers": 4, "num_heads": 6}
+BART = {
+    "vocab_size": 8000, "d_model": 384, "encoder_layers": 3, "decoder_layers": 3,
+    "encoder_attention_heads": 6, "decoder_attention_heads": 6, "encoder_ffn_dim": 1536,
+    "decoder_ffn_dim": 1536, "init_std": 0.1,
+}  # fmt: skip
 TEXT, PICTURE = (4, 64), (1, 3, 224, 224)
 
 # family: (config class, model class, values, input shape)
@@ -64,6 +70,10 @@ ROWS: dict[str, tuple[str, str, dict[str, Any], tuple[int, ...]]] = {
          "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2},
         TEXT,
     ),
+    "t5": ("T5Config", "T5EncoderModel", T5, TEXT),
+    "umt5": ("UMT5Config", "UMT5EncoderModel", T5, TEXT),
+    "bart": ("BartConfig", "BartModel", BART, TEXT),
+    "mbart": ("MBartConfig", "MBartModel", BART, TEXT),
     "vit": ("ViTConfig", "ViTModel", VIT, PICTURE),
     "deit": ("DeiTConfig", "DeiTModel", VIT, PICTURE),
     "beit": ("BeitConfig", "BeitModel", {**VIT, "use_relative_position_bias": True}, PICTURE),
