@@ -36,6 +36,7 @@ QWEN_PIXELS = {
 }
 MODELS = {
     "qwen2_vl": ("qwen2_vl_generate", QWEN, QWEN_PLACE, QWEN_PIXELS, CHATML),
+    "qwen3_vl": ("qwen3_vl_generate", QWEN, QWEN_PLACE, QWEN_PIXELS, CHATML),
     "qwen2_5_vl": ("qwen2_5_vl_generate", QWEN, QWEN_PLACE, QWEN_PIXELS, PARTS),
     "llava": (
         "llava_generate",

@@ -17,6 +17,7 @@ OPTIONS = {"max_tokens": 16, "ignore_eos": True}
 TOO_NARROW = {
     "mistral3": "resize: expected at least one pixel a side, got 0 × 24 from 1 × 30000",
     "qwen2_vl": "resize: expected edges of at most 200 to 1, got 1 × 30000",
+    "qwen3_vl": "resize: expected edges of at most 200 to 1, got 1 × 30000",
     "qwen2_5_vl": "resize: expected edges of at most 200 to 1, got 1 × 30000",
 }
 every_model = pytest.mark.parametrize("name", MODELS)

@@ -149,6 +149,7 @@ qwen3: Qwen3ForCausalLM=Qwen3 Qwen3Model Qwen3ForSequenceClassification
 qwen3_moe: Qwen3MoeForCausalLM=Qwen3Moe Qwen3MoeModel Qwen3MoeForSequenceClassification
     Qwen3MoeForTokenClassification Qwen3MoeForQuestionAnswering
 qwen3_next: Qwen3NextModel Qwen3NextForCausalLM
+qwen3_vl: Qwen3VLForConditionalGeneration
 recurrent_gemma: RecurrentGemmaModel RecurrentGemmaForCausalLM
 regnet: RegNetModel RegNetForImageClassification
 resnet: ResNetModel ResNetForImageClassification ResNetBackbone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tallow.models.configs import custom
@@ -28,21 +29,30 @@ def rotary_theta(fields: Fields) -> float:
     return fields.scope("rope_parameters").number("rope_theta", default, low=1.0)
 
 
-def read_axes(fields: Fields, count: int) -> tuple[int, ...]:
+def read_axes(
+    fields: Fields,
+    count: int,
+    default: Sequence[int] = (16, 24, 24),
+    *,
+    interleaved: bool = False,
+) -> tuple[int, ...]:
     """The axis that turns each of `count` frequencies: `mrope_section` of them in turn.
 
-    With `mrope_interleaved`, neighbours belong to time, height and width as long as these have any.
+    Where they are `interleaved`, neighbours belong to time, height and width as long as these have
+    any.
     """
     rope = rope_scope(fields)
     name = "mrope_section"
     sections = rope.get(name)
     if sections is None:
-        sections = [16, 24, 24]
+        sections = list(default)
     good = isinstance(sections, list) and 1 <= len(sections) <= 6
     good = good and all(type(n) is int and 0 <= n <= count for n in sections)
     if not good or sum(sections) != count:
         raise rope.error(name, f"integers that sum to the {count} frequencies", sections)
-    if not rope.flag("mrope_interleaved"):
+    if rope.flag("mrope_interleaved", interleaved) != interleaved:
+        raise rope.error("mrope_interleaved", str(interleaved).lower(), not interleaved)
+    if not interleaved:
         return tuple(i % 3 for i, n in enumerate(sections) for _ in range(n))
     if len(sections) != 3:
         raise rope.error(name, "three integers", sections)

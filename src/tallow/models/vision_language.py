@@ -10,7 +10,7 @@ from tallow import _native
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, f32, i64
 from tallow.errors import ArgumentError, ModelError, expect
-from tallow.factories import tensor, zeros_like
+from tallow.factories import tensor, zeros, zeros_like
 from tallow.models import losses
 from tallow.models.blocks.positions import last_positions
 from tallow.models.decoder_model import DecoderModel
@@ -60,6 +60,11 @@ class VisionLanguage(GenerativeModel):
     def image_token(self) -> int:
         """The id in whose places vectors of pictures stand."""
         return int(self.config.image_token_id)
+
+    @property
+    def embed_size(self) -> int:
+        """The width of what stands for an id: the decoder's, or more where layers get some, too."""
+        return self.decoder.config.hidden_size
 
     @property
     def context(self) -> int:
@@ -113,7 +118,9 @@ class VisionLanguage(GenerativeModel):
 
     def words(self, ids: Tensor) -> Tensor:
         """Vectors of ids `(batch, length)`; of the first one where a picture's stand."""
-        return self.decoder.words(where(ids.eq(self.image_token), zeros_like(ids), ids))
+        x = self.decoder.words(where(ids.eq(self.image_token), zeros_like(ids), ids))
+        more = self.embed_size - x.shape[-1]
+        return x if not more else cat([x, zeros(*ids.shape, more)], -1)
 
     def merged(self, ids: Tensor, features: Tensor) -> Tensor:
         """Vectors of ids `(batch, length)`, with those of pictures in their places, in order.

@@ -82,9 +82,29 @@ QWEN25 = {
 }  # fmt: skip
 
 
+QWEN3 = {
+    "text_config": {
+        **TEXT, "head_dim": 16,
+        "rope_parameters": {
+            "rope_type": "default", "mrope_section": [4, 2, 2], "mrope_interleaved": True,
+        },
+    },
+    "vision_config": {
+        **PATCHES, "depth": 2, "hidden_size": 16, "out_hidden_size": 32, "num_heads": 2,
+        "intermediate_size": 40, "num_position_embeddings": 16, "deepstack_visual_indexes": [0, 1],
+    },
+    **IDS,
+}  # fmt: skip
+
+
 def qwen(name: str, model: str, values: dict) -> dict[str, Spec]:
     whole, config = f"{model}ForConditionalGeneration", f"{model}Config"
-    stds = {"*visual*attn*weight": 0.25, "*merger.mlp*weight": 0.2, "*blocks*mlp*weight": 0.3}
+    stds = {
+        "*visual*attn*weight": 0.25,
+        "*merger.mlp*weight": 0.2,
+        "*blocks*mlp*weight": 0.3,
+        "*merger*linear*weight": 0.2,
+    }
     options = {"outputs": ("logits", "hidden_states"), "stds": stds, "singles": False}
     return {
         name: Spec(
@@ -169,6 +189,7 @@ SEARCHED = {"generate": {**GREEDY, **BEAMS}}
 SPECS = {
     **qwen("qwen2_vl", "Qwen2VL", QWEN2),
     **qwen("qwen2_5_vl", "Qwen2_5_VL", QWEN25),
+    **qwen("qwen3_vl", "Qwen3VL", QWEN3),
     "llava": vlm("Llava", LLAVA, pixels([[3, -16, 2, -16, 4], [2, -16, 5]]), **STATES),
     "llava_generate": vlm(
         "Llava", {**LLAVA, "text_config": {**LLAMA, **LONG}},

@@ -54,6 +54,23 @@ def patch_places(grids: Sequence[Grid], merge: int) -> Tensor:
     return found[0] if len(found) == 1 else cat(found, 1)
 
 
+def square_shares(places: Tensor, grids: Sequence[Grid], side: int) -> list[tuple[Tensor, Tensor]]:
+    """Four rows of a table of `side²` positions for each patch, and how much of each it takes.
+
+    It is linear interpolation between the corners of the square table and of each picture.
+    """
+    axes = []
+    for axis, place in enumerate(places):
+        sizes = [grid[1 + axis] for grid in grids for _ in range(grid[0] * grid[1] * grid[2])]
+        last = tensor([max(edge - 1, 1) for edge in sizes], dtype=f32)
+        at = place.to(f32) * (side - 1) / last
+        low = at.floor()
+        share = at - low
+        first = low.to(i64)
+        axes.append(((first, 1 - share), ((first + 1).clamp(max=side - 1), share)))
+    return [(r * side + c, a * b) for r, a in axes[0] for c, b in axes[1]]
+
+
 def windows_of(grids: Sequence[Grid], merge: int, edge: int) -> tuple[list[int], list[Run]]:
     """The order of merged patches by windows of `edge` times `edge`, and how many each has.
 

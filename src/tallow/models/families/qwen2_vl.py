@@ -9,20 +9,13 @@ from typing import Any, ClassVar, Self
 from tallow.dtype import i64
 from tallow.factories import tensor
 from tallow.lazy_dataclasses import replace
-from tallow.models.base import Model
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.mlp import GatedMlp
 from tallow.models.blocks.patch_grids import (
     Grid,
     PackedAttention,
     PatchBlock,
-    PatchLinear,
-    PatchMerger,
     Run,
-    axial_table,
-    grids_of,
-    patch_places,
-    text_places,
     windows_of,
 )
 from tallow.models.blocks.vision import Mlp
@@ -30,14 +23,13 @@ from tallow.models.config import DecoderConfig, read_flagged_windows
 from tallow.models.configs import Config, activation, custom, layers, size, sizes
 from tallow.models.decoder_model import DecoderModel
 from tallow.models.fields import Fields
-from tallow.models.outputs import BaseOutput, LogitsOutput
+from tallow.models.grid_vision import GridVision, Vision, check_heads
+from tallow.models.outputs import BaseOutput
 from tallow.models.parts import section
-from tallow.models.pictures import Picture
 from tallow.models.placed_states import PlacedState
 from tallow.models.states import State
 from tallow.models.vision_configs import read_axes, rotary_theta, text_section
-from tallow.models.vision_language import Pictures, VisionLanguage
-from tallow.nn import GELU, LayerNorm, Linear, Module, ModuleList, RMSNorm, tie
+from tallow.nn import LayerNorm, Linear, RMSNorm, tie
 from tallow.tensor import Tensor
 from tallow.weights.arrange import rename
 
@@ -81,7 +73,7 @@ class VisionConfig(Config):
 
     def check(self, fields: Fields) -> None:
         """Half of a head turns by rows and half by columns, in pairs."""
-        _check_heads(fields, "embed_dim", self.embed_dim, self.num_heads)
+        check_heads(fields, "embed_dim", self.embed_dim, self.num_heads)
 
 
 class WindowedVisionConfig(Config):
@@ -105,15 +97,10 @@ class WindowedVisionConfig(Config):
 
     def check(self, fields: Fields) -> None:
         """The same, and a window holds merged patches."""
-        _check_heads(fields, "hidden_size", self.hidden_size, self.num_heads)
+        check_heads(fields, "hidden_size", self.hidden_size, self.num_heads)
         least = self.patch_size * self.spatial_merge_size
         if self.window_size < least:
             raise fields.error("window_size", f"at least {least} pixels", self.window_size)
-
-
-def _check_heads(fields: Fields, name: str, width: int, heads: int) -> None:
-    if width % (4 * heads):
-        raise fields.error(name, f"a multiple of 4 times the {heads} heads", width)
 
 
 class Qwen2VLConfig(Config):
@@ -144,32 +131,6 @@ class Qwen2VLText(DecoderModel):
     """The decoder; its states know positions of three axes."""
 
     state_class: ClassVar[type[State]] = PlacedState
-
-
-class Vision(Model):
-    """Patches through layers, each picture for itself; squares of them become one vector."""
-
-    merger: Module
-
-    def __init__(self, cfg: Any, width: int) -> None:
-        self.config, self.width = cfg, width
-        shape = (cfg.in_channels, cfg.temporal_patch_size, cfg.patch_size, cfg.patch_size)
-        self.patch_embed = PatchLinear(width, shape, bias=False)
-        self.blocks = ModuleList([self.block() for _ in range(cfg.depth)])
-
-    def block(self) -> PatchBlock:
-        """A layer."""
-        raise NotImplementedError
-
-    def merger_of(self, norm: Module, out: int) -> PatchMerger:
-        """What makes one vector of a square of patches."""
-        return PatchMerger(norm, self.width, self.config.spatial_merge_size**2, out, GELU())
-
-    def table(self, grids: Sequence[Grid]) -> Tensor:
-        """Cosines and sines by which patches turn."""
-        cfg = self.config
-        places = patch_places(grids, cfg.spatial_merge_size)
-        return axial_table(places, self.width // cfg.num_heads, cfg.theta)
 
 
 class Qwen2VLVision(Vision):
@@ -242,12 +203,11 @@ def _inverse(order: Sequence[int]) -> list[int]:
     return found
 
 
-class Qwen2VLForConditionalGeneration(VisionLanguage):
+class Qwen2VLForConditionalGeneration(GridVision):
     """Pictures and text to text."""
 
     config_class = Qwen2VLConfig
     vision_class: ClassVar[Any] = Qwen2VLVision
-    picture_inputs = ("pixel_values", "image_grid_thw", "mm_token_type_ids")
     rules = (
         rename("model.visual.*", "visual.*"),
         rename("model.language_model.*", "model.*"),
@@ -266,67 +226,9 @@ class Qwen2VLForConditionalGeneration(VisionLanguage):
         """The decoder without a head."""
         return self.model
 
-    def features(self, pictures: Pictures) -> Tensor:
+    def vectors(self, pixels: Tensor, grids: Sequence[Grid]) -> Tensor:
         """The merged vectors of all pictures."""
-        pixels = pictures["pixel_values"]
-        merge = self.config.vision_config.spatial_merge_size
-        grids = grids_of(pictures.get("image_grid_thw"), pixels.shape[0], merge)
-        pooled = self.visual(pixels, grids).pooler_output
-        assert pooled is not None
-        return pooled
-
-    def places(self, ids: Tensor, mask: Tensor | None, pictures: Pictures) -> Tensor:
-        """Of three axes within pictures."""
-        merge = self.config.vision_config.spatial_merge_size
-        grids = grids_of(pictures.get("image_grid_thw"), None, merge)
-        merged = [(times, rows // merge, columns // merge) for times, rows, columns in grids]
-        return text_places(ids, self.image_token, mask, merged)
-
-    def picture(self, image: Any) -> Picture:
-        """Its patches, and as many places as squares of them."""
-        batch = self.image_processor([image])
-        grid, merge = batch["image_grid_thw"], self.config.vision_config.spatial_merge_size
-        ((times, rows, columns),) = grid.tolist()
-        count = times * (rows // merge) * (columns // merge)
-        inputs = {"pixel_values": batch.pixel_values, "image_grid_thw": grid}
-        return Picture(inputs, [self.image_token] * count)
-
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        state: State | None = None,
-        inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
-        pixel_values: Tensor | None = None,
-        image_grid_thw: Any = None,
-        mm_token_type_ids: Tensor | None = None,
-        *,
-        logits_to_keep: int = 0,
-        output_hidden_states: bool = False,
-    ) -> LogitsOutput:
-        """Token ids `(batch, length)` and pictures → logits `(batch, length, vocab_size)`.
-
-        `pixel_values` `(patches, values)` are the patches of all pictures, as `image_grid_thw`
-        `(pictures, 3)` says; their places are the ids `image_token_id`, so that
-        `mm_token_type_ids` tell nothing new. The others are as of `CausalLM`.
-
-        Raises:
-            ArgumentError: ids, patches and grids do not belong together.
-            ContextError, ShapeError: as of `CausalLM`.
-        """
-        return self.answer(
-            input_ids,
-            {"pixel_values": pixel_values, "image_grid_thw": image_grid_thw},
-            attention_mask,
-            position_ids,
-            state,
-            inputs_embeds,
-            labels,
-            keep=logits_to_keep,
-            hidden=output_hidden_states,
-        )
+        return self.visual(pixels, grids).pooler_output
 
 
 class Qwen25VLForConditionalGeneration(Qwen2VLForConditionalGeneration):
