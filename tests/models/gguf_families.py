@@ -30,8 +30,12 @@ def _stands_in_gguf(name: str) -> bool:
 NAMES = [
     name
     for name in CASES
-    # Mixers with biases or limits of time steps have no place in files.
-    if _stands_in_gguf(name) and not name.endswith(("_embedded", "_context", "_biased", "_limits"))
+    # Windows and factors that files have no key for, rotations that they have no tensors for, and
+    # mixers with biases or limits of time steps have no place in files.
+    if _stands_in_gguf(name)
+    and not name.endswith(("_embedded", "_context", "_biased", "_limits", "_scaled", "_dynamic"))
+    and not name.endswith(("_short", "_long"))
+    and "_local" not in name
 ]
 
 

@@ -18,7 +18,7 @@ LOST |= dict.fromkeys(("qwen2_moe_windows", "qwen3_moe_dense"), "sliding window"
 # Layers without experts are none for llama.cpp.
 WITH_DENSE_LAYERS = ("qwen2_moe_windows", "qwen3_moe_dense")
 # ggml looks GELU up in a table of f16, so that logits of random models are off by as much.
-BY_TABLE = {"gemma": 0.03, "gpt2": 0.03}
+BY_TABLE = {"gemma": 0.03, "gpt2": 0.03, "starcoder2": 0.03}
 WITHOUT_TOKENIZER = "no tokenizer.json: a model of ids alone"
 
 

@@ -27,7 +27,9 @@ _SCALING = {
         "beta_fast", "beta_slow", "attention_factor", "truncate",
     ),
 }  # fmt: skip
-_NO_LOSS = ("rope_interleaved",)  # the rows are reordered, so it is another way to say the same
+# Rows are reordered, so it is another way to say the same; and whose word learns nothing counts for
+# training alone.
+_NO_LOSS = ("rope_interleaved", "pad_token_id")
 
 
 class _Planned:

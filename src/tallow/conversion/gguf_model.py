@@ -155,7 +155,7 @@ def _sizes(layout: GGUFLayout, cfg: Any) -> dict[str, Any]:
 
 def _heads(cfg: DecoderConfig) -> dict[str, Any]:
     """What is rotated of a head, the size of values, and how rotation is scaled."""
-    turned = round(cfg.head_dim * getattr(cfg, "partial_rotary_factor", 1.0))
+    turned = cfg.rotary_dim or cfg.head_dim
     sizes = {"attention.value_length": cfg.head_dim, "rope.dimension_count": turned}
     return {name: Typed("u32", value) for name, value in sizes.items()} | _scaling(cfg)
 

@@ -51,11 +51,15 @@ def read_gguf(source: WeightSource, architecture: str, layout: GGUFLayout, confi
     return replace(
         cfg,
         rope_scaling=_rope_scaling(fields),
-        rope_interleaved=layout.interleaved,
-        qkv_bias=layout.qkv_bias or "blk.0.attn_q.bias" in source,
+        rope_interleaved=layout.interleaved or cfg.rope_interleaved,
+        qkv_bias=layout.qkv_bias or _has_bias(source, "attn_q", "attn_qkv"),
         output_bias="blk.0.attn_output.bias" in source,
-        mlp_bias="blk.0.ffn_gate.bias" in source,
+        mlp_bias=_has_bias(source, "ffn_gate", "ffn_up"),
     )
+
+
+def _has_bias(source: WeightSource, *roles: str) -> bool:
+    return any(f"blk.0.{role}.bias" in source for role in roles)
 
 
 def metadata_fields(source: WeightSource, architecture: str) -> Fields:

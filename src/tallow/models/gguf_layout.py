@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tallow.lazy_dataclasses import dataclass, replace
 from tallow.weights import NameMap
-from tallow.weights.arrange import TensorMap
+from tallow.weights.arrange import TensorMap, mapped
 
 if TYPE_CHECKING:
     from tallow.models.fields import Fields
@@ -129,3 +129,67 @@ GGUF_LLAMA = replace(
     interleaved=True,
     biases=("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"),
 )
+
+
+_OFFSET_NORMS = {
+    "output_norm": "model.norm",
+    "blk.{}.attn_norm": _LAYER + "input_layernorm",
+    "blk.{}.attn_q_norm": _LAYER + "self_attn.q_norm",
+    "blk.{}.attn_k_norm": _LAYER + "self_attn.k_norm",
+    "blk.{}.post_attention_norm": _LAYER + "post_attention_layernorm",
+    "blk.{}.ffn_norm": _LAYER + "pre_feedforward_layernorm",
+    "blk.{}.post_ffw_norm": _LAYER + "post_feedforward_layernorm",
+}
+# Norms behind both parts of a layer.
+POST_NORM_NAMES = {
+    "blk.{}.post_attention_norm": _LAYER + "post_attention_layernorm",
+    "blk.{}.post_ffw_norm": _LAYER + "post_feedforward_layernorm",
+}
+
+
+def offset_norms(cfg: Any) -> tuple[WeightConverter, ...]:
+    """Norms of Gemma 2 and 3, of which files hold what they multiply by, `1 + weight`."""
+    return tuple(
+        mapped(f"{stored}.weight", f"{own}.weight", added(-1.0))
+        for stored, own in _OFFSET_NORMS.items()
+    )
+
+
+def layer_norm_keys(field: str) -> tuple[Key, ...]:
+    """`DECODER_KEYS` for layer norms, whose `field` in config.json is another."""
+    own = Key("attention.layer_norm_epsilon", field, "f32", attribute="rms_norm_eps")
+    return (*(key for key in DECODER_KEYS if key.field != "rms_norm_eps"), own)
+
+
+_WINDOW = "attention.sliding_window"
+
+
+def write_windows(cfg: Any) -> dict[str, tuple[Kind, Any]]:
+    """The window of a decoder, and which layers have it."""
+    if not cfg.sliding_windows:
+        return {}
+    which = [bool(window) for window in cfg.sliding_windows]
+    return {
+        _WINDOW: ("u32", max(cfg.sliding_windows)),
+        f"{_WINDOW}_pattern": ("arr[bool]", which),
+    }
+
+
+def windows_every(period: int) -> Callable[[Fields, WeightSource], dict[str, Any]]:
+    """A reader of windows that all layers but each `period`-th have where no pattern stands."""
+
+    def read(fields: Fields, source: WeightSource) -> dict[str, Any]:
+        layers, which = fields.integer("block_count"), fields.get(f"{_WINDOW}_pattern")
+        if which is None or type(which) is int:
+            every = which or period
+            which = [bool((i + 1) % every) for i in range(layers)]
+        kinds = ("full_attention", "sliding_attention")
+        if isinstance(which, str) or len(which) < layers:
+            raise fields.error(f"{_WINDOW}_pattern", f"{layers} flags", which)
+        found = fields.integer(_WINDOW, 0, low=0) or None
+        return {
+            "sliding_window": found,
+            "layer_types": [kinds[bool(each and found)] for each in which[:layers]],
+        }
+
+    return read

@@ -87,7 +87,7 @@ def read_rotary_dim(fields: Fields, head: int, share: float | None) -> int:
     if share is None and found != 1.0:
         wanted = "1 (partial rotation is not supported)"
         raise place.error("partial_rotary_factor", wanted, found)
-    size = int(head * found)
+    size = int(head * found + 1e-6)  # of a share that was a quotient
     if found > 1.0 or (head and size < 2):
         wanted = f"a share of the {head} elements of a head that is at least 2 of them"
         raise place.error("partial_rotary_factor", wanted, found)

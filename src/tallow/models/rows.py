@@ -229,17 +229,26 @@ vit_* deit_* deit3_*: timm_vit TimmVit
 # counts whose condition holds: a key below the architecture's name is there and not 0, or has the
 # value.
 GGUF = """
+ernie4_5: ernie4_5
+exaone4: exaone4
 gemma: gemma
+gemma2: gemma2
+gemma3: gemma3_text
 gpt2: gpt2
+granite: granite
 granitehybrid: granitemoehybrid
 jamba: jamba
 lfm2: lfm2
 llama: mixtral if expert_count, llama
 mamba: falcon_mamba if ssm.dt_b_c_rms, mamba
 mamba2: mamba2
+olmo2: olmo3 if attention.sliding_window, olmo2
+phi3: phi3
 qwen2: qwen2
 qwen2moe: qwen2_moe
 qwen3: qwen3
 qwen3moe: qwen3_moe
+smollm3: smollm3
+starcoder2: starcoder2
 t5: t5
 """

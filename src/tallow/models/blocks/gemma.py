@@ -41,6 +41,11 @@ class GemmaConfig(DecoderConfig):
 class SoftCappedConfig(GemmaConfig):
     """Of Gemma 2 and 3: `query_pre_attn_scalar`, and bounds of scores and logits."""
 
+    @property
+    def final_logit_softcapping(self) -> float | None:
+        """The bound of logits, None where there is none."""
+        return self.logit_softcap or None
+
     @classmethod
     def read(cls, fields: Fields) -> Self:
         """A bound of null is none."""

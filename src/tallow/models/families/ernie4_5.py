@@ -10,6 +10,7 @@ from tallow.models.causal_lm import define_causal
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import DecoderModel
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUF_DECODER
 
 
 class Config(DecoderConfig):
@@ -30,6 +31,11 @@ class Config(DecoderConfig):
         """`use_bias` is of all products."""
         bias, cfg = fields.flag("use_bias"), super().read(fields)
         return replace(cfg, qkv_bias=bias, output_bias=bias, mlp_bias=bias, rope_interleaved=True)
+
+
+GGUF = GGUF_DECODER.but(
+    architecture="ernie4_5", biases=("attn_q", "attn_k", "attn_v", "attn_output")
+)
 
 
 class ErnieModel(DecoderModel):

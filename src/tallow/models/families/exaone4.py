@@ -13,6 +13,7 @@ from tallow.models.causal_lm import define_causal
 from tallow.models.config import ATTENTIONS, DecoderConfig, read_kinds, read_windows
 from tallow.models.decoder_model import DecoderModel, decoder_attention, gated_mlp
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUF_DECODER, POST_NORM_NAMES, windows_every, write_windows
 from tallow.nn import Module, RMSNorm
 
 PERIOD = 4  # every so many layers one attends to all
@@ -47,6 +48,11 @@ class Config(DecoderConfig):
             sliding_windows=read_windows(fields, layers, 0, kinds=kinds),
             rope_layers=tuple(kind == ATTENTIONS[1] for kind in kinds),
         )
+
+
+GGUF = GGUF_DECODER.but(
+    names=POST_NORM_NAMES, biases=(), read=windows_every(PERIOD), write=write_windows
+)
 
 
 class Exaone4Model(DecoderModel):

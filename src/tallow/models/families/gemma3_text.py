@@ -15,8 +15,17 @@ from tallow.models.causal_lm import define_causal
 from tallow.models.config import every, read_windows
 from tallow.models.decoder_model import decoder_attention
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import (
+    GGUF_DECODER,
+    Key,
+    Kind,
+    offset_norms,
+    windows_every,
+    write_windows,
+)
 from tallow.models.rope_fields import read_rope_of
 from tallow.nn import Module
+from tallow.weights import WeightSource
 
 PERIOD = 6  # every so many layers one attends to all
 
@@ -50,6 +59,33 @@ class Config(SoftCappedConfig):
             local_rope=local,
             sliding_windows=windows,
         )
+
+
+LARGEST = 62  # layers of the model whose scores are scaled by the width of a head of the model
+
+
+def _read(fields: Fields, source: WeightSource) -> dict[str, Any]:
+    width = fields.integer("embedding_length") // fields.integer("attention.head_count")
+    size = fields.integer("attention.key_length", width)
+    return {
+        **windows_every(PERIOD)(fields, source),
+        "query_pre_attn_scalar": width if fields.integer("block_count") == LARGEST else size,
+        "rope_local_base_freq": fields.number("rope.freq_base_swa", 10000.0),
+    }
+
+
+def _write(cfg: Any) -> dict[str, tuple[Kind, Any]]:
+    return {**write_windows(cfg), "rope.freq_base_swa": ("f32", cfg.local_rope[0])}
+
+
+GGUF = GGUF_DECODER.but(
+    keys=(Key("final_logit_softcapping", "final_logit_softcapping", "f32"),),
+    architecture="gemma3",
+    rules=offset_norms,
+    biases=(),
+    read=_read,
+    write=_write,
+)
 
 
 class Gemma3TextModel(GemmaDecoder):

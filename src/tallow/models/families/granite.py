@@ -9,10 +9,16 @@ from tallow.models.causal_lm import define_causal
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import DecoderModel
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUF_LLAMA, Key
 
 
 class Config(DecoderConfig):
     """Of Hugging Face's `GraniteConfig`."""
+
+    @property
+    def logits_scaling(self) -> float:
+        """What logits are divided by."""
+        return 1 / self.logit_scale
 
     @classmethod
     def read(cls, fields: Fields) -> Self:
@@ -28,6 +34,17 @@ class Config(DecoderConfig):
             residual_scale=fields.real("residual_multiplier", 1.0),
             logit_scale=1 / fields.number("logits_scaling", 1.0),
         )
+
+
+GGUF = GGUF_LLAMA.but(
+    keys=(
+        Key("embedding_scale", "embedding_multiplier", "f32", "embedding_scale"),
+        Key("attention.scale", "attention_multiplier", "f32", "query_scale"),
+        Key("residual_scale", "residual_multiplier", "f32", "residual_scale"),
+        Key("logit_scale", "logits_scaling", "f32", "logits_scaling"),
+    ),
+    architecture="granite",
+)
 
 
 class GraniteModel(DecoderModel):

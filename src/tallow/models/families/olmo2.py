@@ -14,8 +14,10 @@ from tallow.models.causal_lm import define_causal
 from tallow.models.config import DecoderConfig, every, read_windows
 from tallow.models.decoder_model import DecoderModel, decoder_attention, gated_mlp
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUF_DECODER, POST_NORM_NAMES, windows_every, write_windows
 from tallow.models.rope_fields import read_rope_of
 from tallow.nn import Module, RMSNorm
+from tallow.weights import WeightSource
 
 PERIOD = 4  # of OLMo 3: every so many layers one attends to all
 
@@ -52,6 +54,22 @@ class Olmo3Config(Config):
         return replace(
             cfg, rope_theta=theta, rope_scaling=scaling, local_rope=local, sliding_windows=windows
         )
+
+
+def _read(fields: Fields, source: WeightSource) -> dict[str, Any]:
+    """Layers with a window rotate by the same base, unscaled."""
+    local = {"rope_theta": fields.number("rope.freq_base", 10000.0)}
+    ropes = {"sliding_attention": local}
+    return {**windows_every(PERIOD)(fields, source), "rope_parameters": ropes}
+
+
+GGUF = GGUF_DECODER.but(
+    names=POST_NORM_NAMES,
+    architecture="olmo2",
+    biases=(),
+    read=_read,
+    write=write_windows,
+)
 
 
 class Olmo2Model(DecoderModel):

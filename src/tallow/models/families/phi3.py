@@ -13,6 +13,7 @@ from tallow.models.causal_lm import define_causal
 from tallow.models.config import DecoderConfig, read_windows
 from tallow.models.decoder_model import DecoderModel, decoder_attention, gated_mlp
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUF_DECODER, Key
 from tallow.models.rope_fields import rope_scope
 from tallow.nn import Module, RMSNorm
 
@@ -32,6 +33,11 @@ class Config(DecoderConfig):
     )
     scalings: ClassVar[tuple[str, ...]] = ("longrope",)
 
+    @property
+    def window_of_all(self) -> int | None:
+        """The window that all layers have."""
+        return self.sliding_windows[0] if self.sliding_windows else None
+
     @classmethod
     def read(cls, fields: Fields) -> Self:
         """First configs call longrope su, or yarn; a `sliding_window` of null is none."""
@@ -45,6 +51,17 @@ class Config(DecoderConfig):
                     fields = fields.with_value(name, values)
         cfg = super().read(fields)
         return replace(cfg, sliding_windows=read_windows(fields, cfg.num_hidden_layers, 0))
+
+
+GGUF = GGUF_DECODER.but(
+    names={
+        "blk.{}.attn_qkv": "model.layers.{}.self_attn.qkv_proj",
+        "blk.{}.ffn_up": "model.layers.{}.mlp.gate_up_proj",
+    },
+    keys=(Key("attention.sliding_window", "sliding_window", attribute="window_of_all"),),
+    partial=True,
+    biases=(),
+)
 
 
 class Phi3Model(DecoderModel):

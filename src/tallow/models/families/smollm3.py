@@ -11,6 +11,7 @@ from tallow.models.causal_lm import define_causal
 from tallow.models.config import ATTENTIONS, DecoderConfig, read_windows
 from tallow.models.decoder_model import DecoderModel
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUF_LLAMA
 
 PERIOD = 4  # every so many layers one does not rotate
 
@@ -50,6 +51,9 @@ class Config(DecoderConfig):
             rope_layers=tuple(map(bool, turned[:layers])),
             sliding_windows=windows,
         )
+
+
+GGUF = GGUF_LLAMA.but(architecture="smollm3", biases=())
 
 
 class SmolLM3Model(DecoderModel):

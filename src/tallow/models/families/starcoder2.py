@@ -14,6 +14,7 @@ from tallow.models.causal_lm import define_causal
 from tallow.models.config import DecoderConfig, read_windows
 from tallow.models.decoder_model import DecoderModel, decoder_attention
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUF_DECODER, layer_norm_keys
 from tallow.nn import LayerNorm, Module
 
 
@@ -41,6 +42,18 @@ class Config(DecoderConfig):
             mlp_bias=bias,
             sliding_windows=read_windows(fields, cfg.num_hidden_layers, 0),
         )
+
+
+GGUF = replace(
+    GGUF_DECODER.but(
+        names={
+            "blk.{}.ffn_up": "model.layers.{}.mlp.c_fc",
+            "blk.{}.ffn_down": "model.layers.{}.mlp.c_proj",
+        }
+    ),
+    keys=layer_norm_keys("norm_epsilon"),
+    constants={"use_bias": True},
+)
 
 
 class Starcoder2Model(DecoderModel):
