@@ -10,7 +10,8 @@ from importlib import import_module
 
 COMMANDS = (
     "chat", "generate", "translate", "summarize", "embed", "rerank", "classify", "detect",
-    "segment", "read", "ocr", "table", "vad", "transcribe", "speak", "serve", "inspect", "convert",
+    "segment", "read", "ocr", "table", "vad", "transcribe", "speak", "serve", "finetune",
+    "inspect", "convert",
     "quantize", "export", "imatrix", "diff", "pull", "models", "bench", "profile",
 )  # fmt: skip
 """Each is a function of the same name in the module of the same name, in the order of the help."""

@@ -28,9 +28,19 @@ def generate(
     seed: options.Seed = None,
     stop: options.Stop = None,
     ignore_eos: Annotated[bool, Option("Go on after the end.")] = False,
+    json_schema: Annotated[
+        str | None, Option("A JSON schema that the answer satisfies.", metavar="FILE")
+    ] = None,
+    regex: Annotated[
+        str | None, Option("An expression that matches the answer.", metavar="REGEX")
+    ] = None,
+    grammar: Annotated[
+        str | None, Option("Rules in Lark or GBNF that derive it.", metavar="FILE")
+    ] = None,
     no_special: Annotated[bool, Option("Take control tokens in the text for plain text.")] = False,
     json: options.Json = False,
     activations: options.ActivationsOption = Activations.INT8,
+    lora: options.Lora = None,
     context: options.Context = None,
     allow_extra: options.AllowExtra = False,
     speculation: options.Speculation = None,
@@ -59,6 +69,9 @@ def generate(
         seed=seed,
         stop=stop or (),
         ignore_eos=ignore_eos,
+        json_schema=json_schema and options.read_text(json_schema, "--json-schema"),
+        regex=regex,
+        grammar=grammar and options.read_text(grammar, "--grammar"),
     )
     text = prompt or ""
     if prompt_file is not None:
@@ -73,6 +86,7 @@ def generate(
         speculation=speculation,
         cache_type=cache_type,
         weights=weights,
+        lora=lora,
     ) as llm:
         if not json:
             with llm.stream(text, params, images=image, parse_special=not no_special) as stream:

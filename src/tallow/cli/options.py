@@ -91,6 +91,10 @@ Speculation = Annotated[
         "Guess tokens ahead: prompt_lookup, or a smaller model.", metavar="MODEL", absent="none"
     ),
 ]
+Lora = Annotated[
+    list[str] | None,
+    Option("A LoRA adapter to use, with its weight; may be repeated.", metavar="PATH[:SCALE]"),
+]
 Threads = Annotated[int | None, Option("Threads.", min=1, max=1024, absent="all cores granted")]
 Json = Annotated[bool, Option("Print one JSON document.")]
 Strict = Annotated[bool, Option("Refuse what would be lost, instead of a note.")]
@@ -131,6 +135,7 @@ def open_llm(
     speculation: str | None = None,
     cache_type: CacheType | None = None,
     weights: Weights = Weights.MAPPED,
+    lora: Sequence[str] | None = None,
 ) -> LLM:
     """The model of a command line, with that many threads."""
     from tallow.tasks import LLM
@@ -149,7 +154,17 @@ def open_llm(
         allow_extra=allow_extra,
         cache_dtype=cache_type and cache_type.value,
         speculation=guessing,
+        adapters=[_adapter(given) for given in lora or ()],
     )
+
+
+def _adapter(given: str) -> tuple[str, float]:
+    """The reference and the weight of an adapter; a colon may be part of the reference."""
+    ref, _, scale = given.rpartition(":")
+    try:
+        return (ref, float(scale)) if ref else (given, 1.0)
+    except ValueError:
+        return given, 1.0
 
 
 TASKS = {

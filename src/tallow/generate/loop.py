@@ -15,6 +15,7 @@ from collections.abc import (
 )
 from operator import index
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from tallow.errors import ArgumentError, ContextError, DTypeError, expect
 from tallow.generate.events import Event, FinishReason, Piece, Progress, Result
@@ -33,6 +34,9 @@ from tallow.generate.step import DecodeStep
 from tallow.models.states import State
 from tallow.tensor import Tensor
 from tallow.text import StopStrings, StreamDecoder, Tokenizer
+
+if TYPE_CHECKING:
+    from tallow.generate.constraints import Constraint
 
 ROOM = 256  # positions that memory is taken for beyond the prompt, at first
 
@@ -200,12 +204,12 @@ class _Row:
         ends: Collection[int] = model.end_ids if tokenizer is None else tokenizer.eos_ids
         self.ends = () if params.ignore_eos else ends
         self.sampler = Sampler(params, ends=ends)
+        self.constraint = _constraint(params, tokenizer, ends, model.vocab_size)
         self.text = _Text(tokenizer, params.stop)
         room = model.context - self.known
         self.limit = room if params.max_tokens is None else min(params.max_tokens, room)
         self.tokens = list(self.prompt)  # of embeddings, there are none
-        self.first = len(self.tokens)
-        self.reused = 0
+        self.first, self.reused = len(self.tokens), 0
         self.reason: FinishReason | None = None
         self.prefill_s = self.decode_s = 0.0
         self.guess: int | None = None
@@ -215,6 +219,8 @@ class _Row:
     def choose(self, logits: Tensor) -> Piece | None:
         """Take the next token; None at the end token. `reason` is set at the end."""
         refuse_non_finite(logits)
+        if self.constraint is not None:
+            logits = self.constraint.masked(logits)
         guess, drafted = self.guess, self.guess_drawn_by
         if guess is None or drafted is None:
             token = self.sampler.choose(logits, self.tokens)
@@ -226,7 +232,8 @@ class _Row:
         self.accepted += token == self.guess
         self.tokens.append(token)
         piece = Piece(self.text.push(token), token)
-        if self.text.stopped:
+        done = self.constraint is not None and self.constraint.take(token)
+        if self.text.stopped or done:
             self.reason = "stop"
         elif len(self.tokens) - self.first >= self.limit:
             self.reason = "length"
@@ -312,6 +319,16 @@ def _run(
             if live:
                 state.select(going)
         logits = [None] * len(live)
+
+
+def _constraint(
+    params: SamplingParams, tokenizer: Tokenizer | None, ends: Collection[int], vocabulary: int
+) -> Constraint | None:
+    if params.json_schema is None and params.regex is None and params.grammar is None:
+        return None
+    from tallow.generate.constraints import constraint_of
+
+    return constraint_of(params, tokenizer, ends, vocabulary)
 
 
 def _checked_embeds(embeds: Tensor, prompt: Sequence[int] | MixedPrompt) -> Tensor:

@@ -57,6 +57,9 @@ class SamplingOptions(TypedDict, total=False):
     seed: int | None
     stop: Sequence[str] | str
     ignore_eos: bool
+    json_schema: Any
+    regex: str | None
+    grammar: str | None
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,9 @@ class SamplingParams:
     - `seed`: makes the draws reproducible; None: a fresh one each time.
     - `stop`: texts that end the answer and are not part of it.
     - `ignore_eos`: go on after the model's own end token.
+    - `json_schema`: a JSON schema that the answer satisfies (an object, its text, or a class with
+      `model_json_schema`); `regex`: an expression that matches it; `grammar`: rules of llguidance's
+      Lark or llama.cpp's GBNF that derive it. One of them; the answer ends where it is complete.
 
     Raises:
         ArgumentError: a value is out of range.
@@ -104,6 +110,9 @@ class SamplingParams:
     seed: int | None = None
     stop: Sequence[str] | str = ()
     ignore_eos: bool = False
+    json_schema: Any = None
+    regex: str | None = None
+    grammar: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.stop, str):
@@ -127,8 +136,23 @@ class SamplingParams:
             if not isinstance(value, Mapping):  # so that params are hashable, whatever was given
                 rows = (tuple(each) if isinstance(each, Sequence) else each for each in value)
                 object.__setattr__(self, name, tuple(rows))
+        self._check_constraint()
         texts = isinstance(self.stop, tuple) and all(isinstance(s, str) and s for s in self.stop)
         expect(texts, "SamplingParams.stop", "non-empty strings", self.stop, ArgumentError)
+
+    def _check_constraint(self) -> None:
+        if self.json_schema is not None:
+            from tallow.generate.constraints import schema_text
+
+            object.__setattr__(self, "json_schema", schema_text(self.json_schema))
+        names = ("json_schema", "regex", "grammar")
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        where, one = "SamplingParams", " or ".join(names)
+        expect(len(given) < 2, where, f"one of {one}", f"{len(given)}", ArgumentError)
+        for name, text in given.items():
+            good = isinstance(text, str) and 0 < len(text) <= _MAX_CONSTRAINT
+            wanted = f"a text of at most {_MAX_CONSTRAINT} characters"
+            expect(good, f"{where}.{name}", wanted, repr(text)[:80], ArgumentError)
 
     @classmethod
     def of(cls, params: SamplingParams | None, options: SamplingOptions) -> SamplingParams:
@@ -167,6 +191,7 @@ class SamplingParams:
 
 
 _NAMES = frozenset(field_names(SamplingParams))
+_MAX_CONSTRAINT = 1 << 20
 _ANY = float("inf")
 _RANGES: dict[str, tuple[Any, float, float, str]] = {
     "max_tokens": (int, 1, _ANY, "an integer of at least 1, or None"),

@@ -294,8 +294,12 @@ class LLM(WithAdapters, Scoring):
         *,
         tools: Sequence[Mapping[str, Any]] | None = None,
         template_options: Mapping[str, Any] | None = None,
+        add_generation_prompt: bool = True,
     ) -> list[int]:
-        """The token ids that `chat` gives the model for `messages`, one for each picture."""
+        """The ids that `chat` gives the model for `messages`, one for each picture.
+
+        `add_generation_prompt` adds what begins an answer.
+        """
         from tallow.text import chat_template_of, encode_chat
 
         if self._template is None:
@@ -307,8 +311,9 @@ class LLM(WithAdapters, Scoring):
             listed = with_text_parts(listed)
         expect(len(listed) > 0, LLM.chat, "at least one message", "none", ArgumentError)
         return encode_chat(
-            self.tokenizer, self._template, listed, tools=tools, variables=template_options
-        )
+            self.tokenizer, self._template, listed, tools=tools, variables=template_options,
+            add_generation_prompt=add_generation_prompt,
+        )  # fmt: skip
 
     def events(
         self,
