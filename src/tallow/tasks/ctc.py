@@ -98,7 +98,7 @@ class CtcReader:
         expect(good, "n_best", "1, or more with beams", n_best, ArgumentError)
         with inference_mode():
             found = self.scores(sounds, chunk_s)
-            return [self._text(each, beams, n_best) for each in found]
+            return [self.text_of(each, beams, n_best) for each in found]
 
     def scores(self, sounds: Sequence[Tensor], chunk_s: float | None = None) -> list[Tensor]:
         """Logarithms of the probabilities of symbols, `(frames, symbols)`, of each sound."""
@@ -155,7 +155,8 @@ class CtcReader:
             if last:
                 return
 
-    def _text(self, scores: Tensor, beams: CtcBeams | None, n_best: int) -> CtcText:
+    def text_of(self, scores: Tensor, beams: CtcBeams | None = None, n_best: int = 1) -> CtcText:
+        """The text of what `scores` gives for one sound; the others as of `read`."""
         if beams is None:
             return self._spelled(best_path(scores))
         found = search(scores, self.blank, beams)[:n_best]

@@ -11,10 +11,12 @@ from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, i64
 from tallow.errors import ArgumentError, ModelError, expect
 from tallow.factories import tensor
+from tallow.lazy_dataclasses import replace
 from tallow.models import load
 from tallow.models.loading import Activations, Weights, tokenizer_of
 from tallow.models.whisper_vocab import SpeechTokens
 from tallow.ops import stack
+from tallow.tasks.plain_speech import plain_speech
 from tallow.tasks.speech_decoding import TEMPERATURES, Kind, SpeechDecoder, SpeechOptions
 from tallow.tasks.speech_reading import FRAMES, Aligner, Reading, restored
 from tallow.tasks.speech_sound import RATE, Spoken, speech_samples, spoken_parts
@@ -34,7 +36,8 @@ class Transcriber:
 
     `ref` and the other arguments are those of `tallow.models.load`: a folder of Hugging Face's or
     CTranslate2's (faster-whisper), or a file of whisper.cpp's, of any size of Whisper and
-    Distil-Whisper. `vad` is the reference of the voice activity model for `vad=True`.
+    Distil-Whisper; or a folder of a CTC model (wav2vec 2.0, HuBERT, WavLM) or of Moonshine, which
+    know none of Whisper's options. `vad` is the voice activity model's reference for `vad=True`.
 
     Raises:
         HubError, FormatError, ModelError: the model is not there, damaged, or of another kind.
@@ -57,15 +60,17 @@ class Transcriber:
             ref, task="automatic-speech-recognition", device=device, dtype=dtype,
             activations=activations, weights=weights,
         )  # fmt: skip
-        if not hasattr(model, "cross_weights"):
-            found = type(model).__name__
-            raise ModelError(f"{ref}: Transcriber: expected a Whisper model, found {found}")
+        self._plain = plain_speech(model)
+        if self._plain is None and not hasattr(model, "cross_weights"):
+            wanted, found = "a model of speech to text", type(model).__name__
+            raise ModelError(f"{ref}: Transcriber: expected {wanted}, found {found}")
         if tokenizer is not None:
             model.tokenizer_source = partial(tokenizer_of, tokenizer)
         self._model: Any = model
         self._vad = vad
-        self._mel = LogMel(model.config.num_mel_bins)
-        self._window = 2 * model.config.max_source_positions
+        if self._plain is None:
+            self._mel = LogMel(model.config.num_mel_bins)
+            self._window = 2 * model.config.max_source_positions
 
     @property
     def model(self) -> Any:
@@ -151,11 +156,36 @@ class Transcriber:
             logprob_threshold, no_speech_threshold, condition_on_previous_text, initial_prompt,
             seed,
         )  # fmt: skip
-        self._check(options, batch_size)
         several = _is_list(audio)
+        if self._plain is not None:
+            _check_plain(options)
+        else:
+            self._check(options, batch_size)
         sounds = [speech_samples(each, rate) for each in (audio if several else [audio])]
-        found = self._transcribe(sounds, options, vad, batch_size, progress)
+        if self._plain is not None:
+            found = self._by_plain(sounds, word_timestamps, vad, progress)
+        else:
+            found = self._transcribe(sounds, options, vad, batch_size, progress)
         return found if several else found[0]
+
+    @inference_mode()
+    def _by_plain(
+        self, sounds: Sequence[Tensor], words: bool, vad: bool, progress: Tell | None
+    ) -> list[Transcription]:
+        """Of a model without Whisper's rules; with `vad` each stretch of speech by itself."""
+        assert self._plain is not None
+        parts = [_Sound(samples, self._voice if vad else None) for samples in sounds]
+        whole, done = sum(part.duration for part in parts), 0.0
+        found = []
+        for part in parts:
+            heard = self._plain.transcribe(part.heard, words)
+            moved = partial(part._time, 0.0)
+            segments = tuple(restored(each, moved) for each in heard.segments)
+            found.append(replace(heard, segments=segments, duration=part.duration))
+            done += part.duration
+            if progress is not None:
+                progress(done, whole)
+        return found
 
     def stream(
         self,
@@ -181,6 +211,7 @@ class Transcriber:
 
     def detect_language(self, audio: Any, rate: int | None = None) -> dict[str, float]:
         """How likely each language is in the first 30 seconds, by code, the likeliest first."""
+        self._check(SpeechOptions(), 1)
         samples = speech_samples(audio, rate)[: self._window * self._mel.hop]
         with inference_mode():
             found = self._languages(self._windows([self._mel(samples)]))[0]
@@ -188,6 +219,8 @@ class Transcriber:
 
     def _check(self, options: SpeechOptions, batch_size: int) -> None:
         where = "Transcriber"
+        kind = type(self.model).__name__
+        expect(self._plain is None, where, "a Whisper model for this", kind, ArgumentError)
         if options.language is not None:
             self.tokens.code(options.language)
         kinds = ("transcribe", "translate")
@@ -337,6 +370,14 @@ class _Sound:
     def _time(self, offset: float, seconds: float) -> float:
         at = offset + seconds
         return min(self.duration, at if self._spoken is None else self._spoken.time(at))
+
+
+def _check_plain(options: SpeechOptions) -> None:
+    """Refuse what only Whisper's models know."""
+    plain = SpeechOptions(word_timestamps=options.word_timestamps)
+    for name in ("language", "task", "initial_prompt", "temperatures"):
+        wanted, found = getattr(plain, name), getattr(options, name)
+        expect(found == wanted, "Transcriber", f"no {name} for this model", found, ArgumentError)
 
 
 def _generation_heads(model: Any) -> Any:

@@ -14,11 +14,12 @@ from tallow.models.blocks.attention import Attention
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.heads import as_mask
 from tallow.models.blocks.rope import Rope
+from tallow.models.blocks.seq2seq import Seq2SeqModelOutput
 from tallow.models.configs import Config, activation, custom, layers, size, token
 from tallow.models.encoder_decoder import Seq2SeqOutput, shifted
 from tallow.models.fields import Fields
 from tallow.models.generation import EncoderDecoderModel
-from tallow.models.outputs import BaseOutput, HiddenStates, Output
+from tallow.models.outputs import BaseOutput
 from tallow.models.states import SelfAndCross, State
 from tallow.models.text_decoder import DecoderInputs, LayerInputs, TextStack
 from tallow.nn import Conv1d, GroupNorm, LayerNorm, Linear, Module, ModuleList, tie
@@ -280,15 +281,6 @@ class MoonshineStack(TextStack):
         return [layer.encoder_attn for layer in self.tower.layers]
 
 
-class MoonshineOutput(Output):
-    """`last_hidden_state` (batch, n, size) of the decoder, and what the encoder gave."""
-
-    last_hidden_state: Tensor
-    decoder_hidden_states: HiddenStates | None = None
-    encoder_last_hidden_state: Tensor | None = None
-    encoder_hidden_states: HiddenStates | None = None
-
-
 class MoonshineModel(MoonshineStack):
     """Encoder and decoder."""
 
@@ -317,7 +309,7 @@ class MoonshineModel(MoonshineStack):
         decoder_inputs_embeds: Tensor | None = None,
         *,
         output_hidden_states: bool = False,
-    ) -> MoonshineOutput:
+    ) -> Seq2SeqModelOutput:
         """Samples `(batch, length)` and ids `(batch, n)` → hidden states of both.
 
         `encoder_outputs` stand in the place of samples; `attention_mask` `(batch, length)` is of
@@ -338,7 +330,7 @@ class MoonshineModel(MoonshineStack):
             decoder_inputs_embeds, seen=seen,
         )  # fmt: skip
         states = None if seen is None else tuple(seen)
-        return MoonshineOutput(x, states, encoded.last_hidden_state, encoded.hidden_states)
+        return Seq2SeqModelOutput(x, states, encoded.last_hidden_state, encoded.hidden_states)
 
 
 class MoonshineForConditionalGeneration(MoonshineStack, EncoderDecoderModel):
