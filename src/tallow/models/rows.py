@@ -102,9 +102,9 @@ mamba: MambaModel MambaForCausalLM
 mamba2: Mamba2Model Mamba2ForCausalLM
 marian: MarianModel MarianMTModel MarianForCausalLM
 mbart: MBartModel MBartForConditionalGeneration MBartForSequenceClassification MBartForCausalLM
+mimi: MimiModel
 ministral: MinistralForCausalLM=Ministral MinistralModel MinistralForSequenceClassification
     MinistralForTokenClassification
-mimi: MimiModel
 mistral: MistralForCausalLM=Mistral MistralModel MistralForSequenceClassification
     MistralForTokenClassification MistralForQuestionAnswering
 mistral3: Mistral3ForConditionalGeneration
@@ -250,5 +250,6 @@ qwen3: qwen3
 qwen3moe: qwen3_moe
 smollm3: smollm3
 starcoder2: starcoder2
+qwen3next: qwen3_next
 t5: t5
 """

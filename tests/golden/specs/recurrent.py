@@ -82,13 +82,12 @@ QWEN3_NEXT = {
     "layer_types": ["linear_attention", "full_attention", "linear_attention"],
     "linear_num_key_heads": 2,
     "linear_num_value_heads": 4,
-    "linear_key_head_dim": 8,
-    "linear_value_head_dim": 12,
+    "linear_key_head_dim": 16,
+    "linear_value_head_dim": 16,
     "num_experts": 4,
     "num_experts_per_tok": 2,
     "moe_intermediate_size": 32,
     "shared_expert_intermediate_size": 32,
-    "mlp_only_layers": [0],
 }
 # Decays of exp(-dt exp(A_log)) that neither stay nor vanish.
 STATES = {"*A_log": 0.5, "*dt_bias": 0.5, "*conv1d.weight": 0.6, "*.D": 0.5}
@@ -140,7 +139,13 @@ SPECS = {
     **recurrent("granitemoehybrid", "GraniteMoeHybrid", GRANITE),
     # The reference does not put its recurrent states in the order of beams.
     **recurrent("recurrent_gemma", "RecurrentGemma", GRIFFIN, stds=GRIFFIN_STDS, searches=GREEDY),
-    **recurrent("qwen3_next", "Qwen3Next", QWEN3_NEXT),
+    **recurrent("qwen3_next", "Qwen3Next", {**QWEN3_NEXT, "pad_token_id": None}),
+    "qwen3_next_biased": Spec(
+        "Qwen3NextForCausalLM", "Qwen3NextConfig",
+        {**QWEN3_NEXT, "mlp_only_layers": [0], "linear_key_head_dim": 8,
+         "linear_value_head_dim": 12, "attention_bias": True, "norm_topk_prob": False},
+        texts(), ("logits",), stds=STATES,
+    ),
     "granitemoehybrid_rope": Spec(
         "GraniteMoeHybridForCausalLM", "GraniteMoeHybridConfig",
         {**GRANITE, "position_embedding_type": "rope", "mamba_n_groups": 2},

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 from tallow.dtype import f32
+from tallow.errors import ModelError
 from tallow.lazy_dataclasses import dataclass, replace
 from tallow.models.blocks import GatedMlp, Rope
 from tallow.models.blocks.heads import as_mask
 from tallow.models.blocks.hybrid_layer import MixedLayer, Names
 from tallow.models.blocks.mamba import CausalConv, masked
+from tallow.models.blocks.mamba_gguf import CONV, DECAY
 from tallow.models.blocks.moe import Experts, Router, SparseMlp, by_softmax, stacked_experts
 from tallow.models.blocks.norms import OffsetNorm
 from tallow.models.config import every, read_kinds
 from tallow.models.fields import Fields
-from tallow.models.moe_config import MoeConfig, read_dense_layers
+from tallow.models.gguf_layout import GGUF_DECODER, Key, Kind, added
+from tallow.models.moe_config import (
+    EXPERT_KEYS,
+    WIDTH_KEY,
+    MoeConfig,
+    all_sparse,
+    expert_names,
+    read_dense_layers,
+    shared_names,
+)
 from tallow.models.recurrent_model import RecurrentLM, RecurrentModel
 from tallow.models.states import KeyValue, Recurrent
 from tallow.nn import Linear, Module, param
@@ -22,6 +34,9 @@ from tallow.nn.init import ones, zeros
 from tallow.ops import attention, cat, rms_norm, rope, silu_mul, softplus
 from tallow.ops.state_space import linear_attention
 from tallow.tensor import Tensor
+from tallow.weights import WeightSource
+from tallow.weights.arrange import TensorMap, WeightConverter, mapped, rename
+from tallow.weights.arrange import cat as join
 
 
 @dataclass(frozen=True)
@@ -83,6 +98,117 @@ def _read_delta(fields: Fields) -> DeltaSizes:
         fields.integer("linear_value_head_dim", 128, high=65536),
         fields.integer("linear_conv_kernel_dim", 4, low=2, high=16),
     )
+
+
+def _of_file(fields: Fields, source: WeightSource) -> Mapping[str, Any]:
+    """Kinds of layers and sizes of delta nets, whose keys and values are of one size in files."""
+    values, size = fields.integer("ssm.time_step_rank"), fields.integer("ssm.state_size")
+    if fields.integer("ssm.inner_size") != values * size:
+        wanted = f"{values * size}, as heads of values are of the size of keys"
+        raise fields.error("ssm.inner_size", wanted, fields.get("ssm.inner_size"))
+    found: dict[str, Any] = {
+        "linear_num_key_heads": fields.integer("ssm.group_count"),
+        "linear_num_value_heads": values,
+        "linear_key_head_dim": size,
+        "linear_value_head_dim": size,
+        "linear_conv_kernel_dim": fields.integer("ssm.conv_kernel"),
+        **all_sparse(fields, source),
+    }
+    recurrent = fields.get("attention.recurrent_layers")
+    if recurrent is not None:
+        if not isinstance(recurrent, Sequence):
+            raise fields.error("attention.recurrent_layers", "a flag for each layer", recurrent)
+        found["layer_types"] = [_KINDS[bool(each)] for each in recurrent]
+    return found
+
+
+def _to_file(cfg: Qwen3NextConfig) -> dict[str, tuple[Kind, Any]]:
+    of = cfg.delta
+    if cfg.dense_layers or of.key_size != of.value_size or not cfg.norm_topk_prob or cfg.qkv_bias:
+        wanted = "experts in all layers, norm_topk_prob, no attention_bias, and keys and values of"
+        raise ModelError(f"config: expected {wanted} one size in a Qwen3-Next for GGUF")
+    return {
+        "ssm.conv_kernel": ("u32", of.taps),
+        "ssm.state_size": ("u32", of.key_size),
+        "ssm.group_count": ("u32", of.key_heads),
+        "ssm.time_step_rank": ("u32", of.value_heads),
+        "ssm.inner_size": ("u32", of.value_heads * of.value_size),
+        "attention.recurrent_layers": ("arr[bool]", [not each for each in cfg.attends]),
+    }
+
+
+def _grouped(of: DeltaSizes) -> TensorMap:
+    """Rows of all queries, keys, values and gates as those of one head of keys after the other."""
+    each = of.value_heads // of.key_heads * of.value_size
+    widths = (of.key_size, of.key_size, each, each)
+    starts = [sum(widths[:i]) * of.key_heads for i in range(4)]
+    whole = [
+        (start + g * width, width)
+        for g in range(of.key_heads)
+        for start, width in zip(starts, widths, strict=True)
+    ]
+    firsts = [sum(width for _, width in whole[:i]) for i in range(len(whole))]
+    back = [(firsts[4 * g + i], widths[i]) for i in range(4) for g in range(of.key_heads)]
+    return TensorMap(lambda x: _rows(x, whole), lambda x: _rows(x, back))
+
+
+def _rows(x: Tensor, parts: list[tuple[int, int]]) -> Tensor:
+    return cat([x.narrow(0, first, count) for first, count in parts])
+
+
+def _rules(cfg: Qwen3NextConfig) -> tuple[WeightConverter, ...]:
+    of, norms = cfg.delta, ("attn_norm", "post_attention_norm", "attn_q_norm", "attn_k_norm")
+    ours = ("input_layernorm", "post_attention_layernorm", "self_attn.q_norm", "self_attn.k_norm")
+    values, joined = of.value_heads * of.value_size, _DELTA + "in_proj_qkvz.weight"
+    sizes = (2 * of.key_heads * of.key_size + values, values)
+    return (
+        join("blk.{}.attn_qkv.weight", "blk.{}.attn_gate.weight", to=joined, sizes=sizes),
+        mapped(joined, joined, _grouped(of)),
+        mapped("blk.{}.ssm_a", _DELTA + "A_log", DECAY),
+        mapped("blk.{}.ssm_conv1d.weight", _DELTA + "conv1d.weight", CONV),
+        rename("blk.{}.ssm_dt.bias", _DELTA + "dt_bias"),
+        mapped("blk.{}.ffn_gate_inp_shexp.weight", _MLP + "shared_expert_gate.weight", _ROW),
+        mapped("output_norm.weight", "model.norm.weight", added(-1.0)),
+        *(
+            mapped(f"blk.{{}}.{theirs}.weight", f"{_LAYER}{own}.weight", added(-1.0))
+            for theirs, own in zip(norms, ours, strict=True)
+        ),
+    )
+
+
+# Files have the weights of a gate without the axis of its one result.
+_ROW = TensorMap(
+    lambda x: x.reshape(1, -1),
+    lambda x: x.reshape(-1),
+    lambda shape: (1, *shape),
+    lambda shape: shape[1:],
+)
+_LAYER = "model.layers.{}."
+_MLP, _DELTA = _LAYER + "mlp.", _LAYER + "linear_attn."
+GGUF = GGUF_DECODER.but(
+    names={
+        **expert_names(),
+        **shared_names("shared_expert"),
+        "blk.{}.ssm_ba": _DELTA + "in_proj_ba",
+        "blk.{}.ssm_norm": _DELTA + "norm",
+        "blk.{}.ssm_out": _DELTA + "out_proj",
+    },
+    keys=(
+        *EXPERT_KEYS,
+        WIDTH_KEY,
+        Key(
+            "expert_shared_feed_forward_length", "shared_expert_intermediate_size",
+            attribute="shared_intermediate_size",
+        ),
+    ),
+    architecture="qwen3next",
+    constants={"norm_topk_prob": True},
+    rules=_rules,
+    read=_of_file,
+    write=_to_file,
+    partial=True,
+    biases=(),
+)  # fmt: skip
 
 
 class NormThenGate(Module):
