@@ -140,9 +140,13 @@ def completed(content: Content) -> Content:
 
 
 def _check_biases(content: Content, layout: GGUFLayout) -> None:
+    architecture = getattr(content.metadata["general.architecture"], "value", "")
+    for name in layout.required:
+        if name not in content.entries:
+            wanted = f"{name}, which llama.cpp wants in models of {architecture}"
+            raise ModelError(f"{content.origin}: expected {wanted}, found nothing")
     if layout.biases is None:
         return
-    architecture = getattr(content.metadata["general.architecture"], "value", "")
     for name in content.entries:
         role = name.split(".")[-2] if name.endswith(".bias") else ""
         if role.startswith(("attn_", "ffn_")) and role not in layout.biases:

@@ -40,7 +40,8 @@ def read_gguf(source: WeightSource, architecture: str, layout: GGUFLayout, confi
     values["tie_word_embeddings"] = "output.weight" not in source
     decoder = issubclass(config, DecoderConfig)
     if decoder:
-        values |= _heads(fields, layout, values)
+        by_key = {key.name: values.get(key.field) for key in layout.keys}
+        values |= _heads(fields, layout, by_key)
     if layout.read is not None:
         values |= layout.read(fields, source)
     shown = {key.field: key.name for key in layout.keys}
@@ -93,8 +94,8 @@ def _value(fields: Fields, key: Key, layers: int) -> Any:
 
 def _heads(fields: Fields, layout: GGUFLayout, values: dict[str, Any]) -> dict[str, Any]:
     """The sizes of heads, whose parts the format lets differ."""
-    heads = values.get("num_attention_heads")
-    hidden = values.get("hidden_size")
+    heads = values.get("attention.head_count")
+    hidden = values.get("embedding_length")
     if type(heads) is not int or not 1 <= heads <= MAX_HEADS:
         raise fields.error("attention.head_count", f"an integer from 1 to {MAX_HEADS}", heads)
     if type(hidden) is not int or not hidden:
@@ -109,7 +110,7 @@ def _heads(fields: Fields, layout: GGUFLayout, values: dict[str, Any]) -> dict[s
     if "attention.head_count_kv" not in fields:
         found["num_key_value_heads"] = heads
     turned = fields.integer("rope.dimension_count", size)
-    if turned == size:
+    if turned == size and not layout.partial:
         return found
     if not layout.partial or turned > size or turned % 2:
         wanted = f"the head size {size}"

@@ -58,7 +58,7 @@ class GGUFLayout:
     `interleaved` says that the rotated pairs of queries and keys are neighbours in files, as ggml's
     plain rope wants them; `partial` that heads may be rotated in part; `qkv_bias` that queries,
     keys and values have biases whatever the file holds. `biases` are the roles of tensors of a
-    block that may have one.
+    block that may have one (None: any), `required` tensors that llama.cpp does not do without.
     """
 
     names: NameMap
@@ -73,6 +73,7 @@ class GGUFLayout:
     partial: bool = False
     qkv_bias: bool = False
     biases: tuple[str, ...] | None = None
+    required: tuple[str, ...] = ()
 
     def but(
         self, names: Mapping[str, str] | None = None, keys: tuple[Key, ...] = (), **changes: Any
@@ -99,6 +100,13 @@ DECODER_KEYS = (
     Key("attention.layer_norm_rms_epsilon", "rms_norm_eps", "f32", default=1e-6),
     Key("rope.freq_base", "rope_theta", "f32", default=10000.0),
 )
+
+
+def decoder_keys(epsilon: str) -> tuple[Key, ...]:
+    """Those of decoders with LayerNorm, whose `epsilon` is what config.json calls it."""
+    eps = Key("attention.layer_norm_epsilon", epsilon, "f32", attribute="rms_norm_eps")
+    return (*(key for key in DECODER_KEYS if key.field != "rms_norm_eps"), eps)
+
 
 _LAYER = "model.layers.{}."
 GGUF_DECODER = GGUFLayout(

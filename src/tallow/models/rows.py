@@ -231,19 +231,23 @@ vit_* deit_* deit3_*: timm_vit TimmVit
 GGUF = """
 ernie4_5: ernie4_5
 exaone4: exaone4
+bloom: bloom
+falcon: falcon
 gemma: gemma
 gemma2: gemma2
 gemma3: gemma3_text
 gpt2: gpt2
 granite: granite
+gptneox: gpt_neox
 granitehybrid: granitemoehybrid
 jamba: jamba
 lfm2: lfm2
 llama: mixtral if expert_count, llama
-mamba: falcon_mamba if ssm.dt_b_c_rms, mamba
 mamba2: mamba2
 olmo2: olmo3 if attention.sliding_window, olmo2
 phi3: phi3
+mamba: falcon_mamba if ssm.dt_b_c_rms, mamba
+mpt: mpt
 qwen2: qwen2
 qwen2moe: qwen2_moe
 qwen3: qwen3
@@ -251,5 +255,6 @@ qwen3moe: qwen3_moe
 smollm3: smollm3
 starcoder2: starcoder2
 qwen3next: qwen3_next
+starcoder: gpt_bigcode
 t5: t5
 """

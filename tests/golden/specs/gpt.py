@@ -54,7 +54,7 @@ SPECS: dict[str, Spec] = {
     **decoder(
         "gpt_neox", "GPTNeoX", {**BASE, "rope_parameters": partial(0.5)},
         serial={"use_parallel_residual": False, "attention_bias": False,
-                "tie_word_embeddings": True, "hidden_act": "gelu_new"},
+                "tie_word_embeddings": True},
     ),
     **decoder("gptj", "GPTJ", {**SHORT, "rotary_dim": 4}, whole={"rotary_dim": 8, "n_inner": 48}),
     **decoder("codegen", "CodeGen", {**SHORT, "rotary_dim": 4}),
@@ -65,8 +65,7 @@ SPECS: dict[str, Spec] = {
     **decoder(
         "falcon", "Falcon",
         {k: v for k, v in BASE.items() if k != "intermediate_size"},
-        new={"new_decoder_architecture": True, "num_kv_heads": 2, "bias": True,
-             "ffn_hidden_size": 48},
+        new={"new_decoder_architecture": True, "num_kv_heads": 2, "ffn_hidden_size": 48},
         one_norm={"new_decoder_architecture": True, "num_kv_heads": 2,
                   "num_ln_in_parallel_attn": 1},
         alibi={"alibi": True, "multi_query": False, "parallel_attn": False, "bias": True},

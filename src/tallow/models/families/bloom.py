@@ -14,10 +14,13 @@ from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import decoder_attention
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUFLayout, Key, decoder_keys
+from tallow.models.gguf_rows import joined_rows
 from tallow.models.gpt_model import LayerNormModel
 from tallow.models.states import KeyValue
 from tallow.nn import LayerNorm, Module
 from tallow.tensor import Tensor
+from tallow.weights import NameMap
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Config(DecoderConfig):
     )  # fmt: skip
 
     sums_normed: bool = False
+    groups: int = 1  # of rows of the joined projection; as many as heads in checkpoints
 
     @classmethod
     def read(cls, fields: Fields) -> Self:
@@ -49,8 +53,37 @@ class Config(DecoderConfig):
         cfg = super().read(fields.with_value("num_key_value_heads", None))
         return replace(
             cfg, qkv_bias=True, output_bias=True, mlp_bias=True, sums_normed=normed,
-            rope_layers=(False,) * cfg.num_hidden_layers,
+            rope_layers=(False,) * cfg.num_hidden_layers, groups=cfg.num_attention_heads,
         )  # fmt: skip
+
+
+_LAYER = "transformer.h.{}."
+_OTHER = ("context_length", "rope.freq_base", "attention.head_count_kv")
+GGUF = GGUFLayout(
+    names=NameMap(
+        {
+            "token_embd": "transformer.word_embeddings",
+            "output_norm": "transformer.ln_f",
+            "output": "lm_head",
+            "token_embd_norm": "transformer.word_embeddings_layernorm",
+            "blk.{}.attn_norm": _LAYER + "input_layernorm",
+            "blk.{}.ffn_norm": _LAYER + "post_attention_layernorm",
+            "blk.{}.attn_qkv": _LAYER + "self_attention.query_key_value",
+            "blk.{}.attn_output": _LAYER + "self_attention.dense",
+            "blk.{}.ffn_up": _LAYER + "mlp.dense_h_to_4h",
+            "blk.{}.ffn_down": _LAYER + "mlp.dense_4h_to_h",
+        }
+    ),
+    keys=(
+        *(key for key in decoder_keys("layer_norm_epsilon") if key.name not in _OTHER),
+        Key("context_length", "seq_length", attribute="max_position_embeddings"),
+    ),
+    rules=lambda cfg: joined_rows(
+        "blk.{}.attn_qkv", _LAYER + "self_attention.query_key_value",
+        cfg.num_attention_heads, cfg.num_attention_heads, cfg.groups,
+    ),
+    attributes={"groups": 1},
+)  # fmt: skip
 
 
 class NormedSumLayer(DecoderLayer):
@@ -95,7 +128,7 @@ class BloomModel(LayerNormModel):
         heads = cfg.num_attention_heads
         return (NormedSumLayer if cfg.sums_normed else DecoderLayer)(
             self_attn=decoder_attention(
-                cfg, index, None, joined="query_key_value", groups=heads, out_name="dense",
+                cfg, index, None, joined="query_key_value", groups=cfg.groups, out_name="dense",
                 slopes=alibi_slopes(heads),
             ),
             mlp=Mlp(size, cfg.intermediate_size, ACTIVATIONS["gelu_pytorch_tanh"], names=names),

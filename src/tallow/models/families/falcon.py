@@ -22,8 +22,12 @@ from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import decoder_attention
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUFLayout, Key, decoder_keys
+from tallow.models.gguf_rows import joined_rows
 from tallow.models.gpt_model import LayerNormModel
 from tallow.nn import LayerNorm, Module
+from tallow.weights import NameMap, WeightSource
+from tallow.weights.arrange import WeightConverter, rename
 
 _ONE = Norms("input_layernorm", None, None, None)
 _TWO = Norms("ln_attn", None, "ln_mlp", None)
@@ -73,6 +77,57 @@ class Config(DecoderConfig):
             groups=shared if new or many else 1,
             rope_layers=(False,) * cfg.num_hidden_layers if slopes else (),
         )  # fmt: skip
+
+
+def _read(fields: Fields, source: WeightSource) -> dict[str, Any]:
+    """Two norms and shared keys tell the new architecture."""
+    shared = fields.integer("attention.head_count_kv", fields.integer("attention.head_count"))
+    heads, two = fields.integer("attention.head_count"), "blk.0.attn_norm_2.weight" in source
+    return {
+        "new_decoder_architecture": two or shared not in (1, heads), "num_kv_heads": shared,
+        "multi_query": shared == 1, "num_ln_in_parallel_attn": 2 if two else 1,
+    }  # fmt: skip
+
+
+def _rules(cfg: Config) -> tuple[WeightConverter, ...]:
+    """The norm of attention is the second one where there are two."""
+    joined = joined_rows(
+        "blk.{}.attn_qkv", _LAYER + "self_attention.query_key_value",
+        cfg.num_attention_heads, cfg.num_key_value_heads, cfg.groups,
+    )  # fmt: skip
+    norms = {"attn_norm": "input_layernorm"}
+    if cfg.norms == _TWO:
+        norms = {"attn_norm": "ln_mlp", "attn_norm_2": "ln_attn"}
+    return (
+        *joined,
+        *(rename(f"blk.{{}}.{a}.*", f"{_LAYER}{b}.*") for a, b in norms.items()),
+    )
+
+
+_LAYER = "transformer.h.{}."
+_OTHER = ("feed_forward_length", "attention.head_count_kv")
+GGUF = GGUFLayout(
+    names=NameMap(
+        {
+            "token_embd": "transformer.word_embeddings",
+            "output_norm": "transformer.ln_f",
+            "output": "lm_head",
+            "blk.{}.attn_qkv": _LAYER + "self_attention.query_key_value",
+            "blk.{}.attn_output": _LAYER + "self_attention.dense",
+            "blk.{}.ffn_up": _LAYER + "mlp.dense_h_to_4h",
+            "blk.{}.ffn_down": _LAYER + "mlp.dense_4h_to_h",
+        }
+    ),
+    keys=(
+        *(key for key in decoder_keys("layer_norm_epsilon") if key.name not in _OTHER),
+        Key("feed_forward_length", "ffn_hidden_size", attribute="intermediate_size"),
+        Key("attention.head_count_kv", "num_kv_heads", attribute="num_key_value_heads"),
+    ),
+    biases=("attn_norm", "attn_norm_2"),
+    rules=_rules,
+    read=_read,
+    attributes={"groups": 1},
+)  # fmt: skip
 
 
 class FalconModel(LayerNormModel):

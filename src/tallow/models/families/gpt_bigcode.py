@@ -16,9 +16,12 @@ from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import decoder_attention
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUFLayout, Key
+from tallow.models.gguf_rows import joined_rows
 from tallow.models.gpt_model import LayerNormModel, gpt_fields
 from tallow.nn import LayerNorm, Module
 from tallow.tensor import Tensor
+from tallow.weights import NameMap
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Config(DecoderConfig):
            ["type", "use_proj", "activation", "proj_to_labels", "first_dropout", "last_dropout"]}
     )  # fmt: skip
 
+    groups: int = 1  # of rows of the joined projection
+
     @classmethod
     def read(cls, fields: Fields) -> Self:
         """All heads share one key and value, unless `multi_query` is false."""
@@ -46,8 +51,45 @@ class Config(DecoderConfig):
         scale = None if fields.flag("scale_attn_weights", True) else 1.0
         return replace(
             cfg, qkv_bias=True, output_bias=True, mlp_bias=True, query_scale=scale,
-            rope_layers=(False,) * cfg.num_hidden_layers,
+            rope_layers=(False,) * cfg.num_hidden_layers, groups=cfg.num_key_value_heads,
         )  # fmt: skip
+
+
+_LAYER = "transformer.h.{}."
+GGUF = GGUFLayout(
+    names=NameMap(
+        {
+            "token_embd": "transformer.wte",
+            "position_embd": "transformer.wpe",
+            "output_norm": "transformer.ln_f",
+            "output": "lm_head",
+            "blk.{}.attn_norm": _LAYER + "ln_1",
+            "blk.{}.attn_qkv": _LAYER + "attn.c_attn",
+            "blk.{}.attn_output": _LAYER + "attn.c_proj",
+            "blk.{}.ffn_norm": _LAYER + "ln_2",
+            "blk.{}.ffn_up": _LAYER + "mlp.c_fc",
+            "blk.{}.ffn_down": _LAYER + "mlp.c_proj",
+        }
+    ),
+    keys=(
+        Key("block_count", "n_layer", attribute="num_hidden_layers"),
+        Key("context_length", "n_positions", attribute="max_position_embeddings"),
+        Key("embedding_length", "n_embd", attribute="hidden_size"),
+        Key("feed_forward_length", "n_inner", attribute="intermediate_size"),
+        Key("attention.head_count", "n_head", attribute="num_attention_heads"),
+        Key("attention.layer_norm_epsilon", "layer_norm_epsilon", "f32", attribute="rms_norm_eps"),
+    ),
+    architecture="starcoder",
+    rules=lambda cfg: joined_rows(
+        "blk.{}.attn_qkv", _LAYER + "attn.c_attn",
+        cfg.num_attention_heads, cfg.num_key_value_heads, cfg.groups,
+    ),
+    read=lambda fields, source: {
+        "multi_query": fields.integer("attention.head_count_kv", 1) == 1
+    },
+    write=lambda cfg: {"attention.head_count_kv": ("u32", cfg.num_key_value_heads)},
+    attributes={"groups": 1},
+)  # fmt: skip
 
 
 class GPTBigCodeModel(LayerNormModel):
@@ -69,11 +111,10 @@ class GPTBigCodeModel(LayerNormModel):
     @staticmethod
     def make_layer(cfg: Any, index: int, rope: Rope | None) -> Module:
         """Rows of the joined projection stand by head where each has a key of its own."""
-        heads = cfg.num_key_value_heads
         act, names = ACTIVATIONS[cfg.hidden_act], ("c_fc", "c_proj")
         return DecoderLayer(
             self_attn=decoder_attention(
-                cfg, index, None, joined="c_attn", groups=heads, out_name="c_proj"
+                cfg, index, None, joined="c_attn", groups=cfg.groups, out_name="c_proj"
             ),
             mlp=Mlp(cfg.hidden_size, cfg.intermediate_size, act, names=names),
             norm=partial(LayerNorm, cfg.hidden_size, cfg.rms_norm_eps),

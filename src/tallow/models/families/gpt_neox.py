@@ -22,8 +22,11 @@ from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import decoder_attention
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUFLayout, Key, decoder_keys
+from tallow.models.gguf_rows import joined_rows
 from tallow.models.gpt_model import LayerNormModel
 from tallow.nn import LayerNorm, Module
+from tallow.weights import NameMap
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Config(DecoderConfig):
     )
 
     parallel: bool = True
+    groups: int = 1  # of rows of the joined projection; as many as heads in checkpoints
 
     @classmethod
     def read(cls, fields: Fields) -> Self:
@@ -46,7 +50,44 @@ class Config(DecoderConfig):
         cfg = super().read(fields.with_default("rms_norm_eps", 1e-5))
         bias = fields.flag("attention_bias", True)
         parallel = fields.flag("use_parallel_residual", True)
-        return replace(cfg, qkv_bias=bias, output_bias=bias, parallel=parallel)
+        return replace(
+            cfg,
+            qkv_bias=bias,
+            output_bias=bias,
+            mlp_bias=True,
+            parallel=parallel,
+            groups=cfg.num_attention_heads,
+        )
+
+
+_LAYER = "gpt_neox.layers.{}."
+GGUF = GGUFLayout(
+    names=NameMap(
+        {
+            "token_embd": "gpt_neox.embed_in",
+            "output_norm": "gpt_neox.final_layer_norm",
+            "output": "embed_out",
+            "blk.{}.attn_norm": _LAYER + "input_layernorm",
+            "blk.{}.attn_qkv": _LAYER + "attention.query_key_value",
+            "blk.{}.attn_output": _LAYER + "attention.dense",
+            "blk.{}.ffn_norm": _LAYER + "post_attention_layernorm",
+            "blk.{}.ffn_up": _LAYER + "mlp.dense_h_to_4h",
+            "blk.{}.ffn_down": _LAYER + "mlp.dense_4h_to_h",
+        }
+    ),
+    keys=(
+        *decoder_keys("layer_norm_eps"),
+        Key("use_parallel_residual", "use_parallel_residual", "bool", attribute="parallel"),
+    ),
+    architecture="gptneox",
+    rules=lambda cfg: joined_rows(
+        "blk.{}.attn_qkv", _LAYER + "attention.query_key_value",
+        cfg.num_attention_heads, cfg.num_attention_heads, cfg.groups,
+    ),
+    attributes={"groups": 1},
+    required=("output.weight", "blk.0.attn_qkv.bias"),
+    partial=True,
+)  # fmt: skip
 
 
 class GPTNeoXModel(LayerNormModel):
@@ -64,7 +105,7 @@ class GPTNeoXModel(LayerNormModel):
         names = ("dense_h_to_4h", "dense_4h_to_h")
         return (ParallelLayer if cfg.parallel else DecoderLayer)(
             self_attn=decoder_attention(
-                cfg, index, rope, joined="query_key_value", groups=cfg.num_attention_heads,
+                cfg, index, rope, joined="query_key_value", groups=cfg.groups,
                 out_name="dense",
             ),
             mlp=Mlp(size, hidden, ACTIVATIONS[cfg.hidden_act], names=names),

@@ -21,7 +21,9 @@ from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import DecoderModel
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUFLayout, Key
 from tallow.nn import LayerNorm, Module
+from tallow.weights import NameMap
 
 _REFUSED = {
     "no_bias": True, "attn_config.alibi": True, "attn_config.prefix_lm": False,
@@ -49,6 +51,7 @@ class Config(DecoderConfig):
 
     clip: float = 0.0
     slopes: tuple[float, ...] = ()
+    largest_bias: float = 8.0
 
     @classmethod
     def read(cls, fields: Fields) -> Self:
@@ -77,9 +80,45 @@ class Config(DecoderConfig):
         scale = inner.number("softmax_scale") if "softmax_scale" in inner else None
         clip = inner.number("clip_qkv") if "clip_qkv" in inner else 0.0
         return replace(
-            cfg, clip=clip, query_scale=scale, slopes=tuple(slopes_of(heads, largest)),
-            rope_layers=(False,) * cfg.num_hidden_layers,
+            cfg, clip=clip, query_scale=scale, largest_bias=float(largest),
+            slopes=tuple(slopes_of(heads, largest)), rope_layers=(False,) * cfg.num_hidden_layers,
         )  # fmt: skip
+
+
+_LAYER = "transformer.blocks.{}."
+GGUF = GGUFLayout(
+    names=NameMap(
+        {
+            "token_embd": "transformer.wte",
+            "output_norm": "transformer.norm_f",
+            "output": "lm_head",
+            "blk.{}.attn_norm": _LAYER + "norm_1",
+            "blk.{}.attn_qkv": _LAYER + "attn.Wqkv",
+            "blk.{}.attn_output": _LAYER + "attn.out_proj",
+            "blk.{}.ffn_norm": _LAYER + "norm_2",
+            "blk.{}.ffn_up": _LAYER + "ffn.up_proj",
+            "blk.{}.ffn_down": _LAYER + "ffn.down_proj",
+        }
+    ),
+    keys=(
+        Key("block_count", "n_layers", attribute="num_hidden_layers"),
+        Key("context_length", "max_seq_len", attribute="max_position_embeddings"),
+        Key("embedding_length", "d_model", attribute="hidden_size"),
+        Key("attention.head_count", "n_heads", attribute="num_attention_heads"),
+        Key("attention.layer_norm_epsilon", "layer_norm_epsilon", "f32", attribute="rms_norm_eps"),
+    ),
+    read=lambda fields, source: {
+        "attn_config": {
+            "alibi_bias_max": fields.number("attention.max_alibi_bias", 8.0),
+            "clip_qkv": fields.get("attention.clamp_kqv") or None,
+        }
+    },
+    write=lambda cfg: {
+        "attention.max_alibi_bias": ("f32", cfg.largest_bias),
+        "attention.clamp_kqv": ("f32", cfg.clip),
+        "feed_forward_length": ("u32", cfg.intermediate_size),
+    },
+)
 
 
 class MptAttention(ClippedAttention, JoinedAttention):
