@@ -73,7 +73,7 @@ UNKNOWN = [
     ("m2m_100", {"source": "en", "target": "xx"}, "target: expected a language of the model"),
     ("m2m_100", {"source": "eng", "target": "fr"}, r"source: expected .*near: en.*got 'eng'"),
     ("m2m_100", {"source": "en"}, "target: expected a language of the model .*got None"),
-    ("nllb", {"source": "en", "target": "deu_Latn"}, "source: expected a language of the model"),
+    ("nllb", {"source": "eng", "target": "deu_Latn"}, r"source: .*\(near: eng_Latn; all: ace_"),
     ("mbart", {"target": "ro_RO"}, "source: expected a language of the model .*got None"),
     ("marian", {"target": "fr"}, r"target: expected a language of the model \(de\), got 'fr'"),
     ("marian", {"source": "en", "target": "de"}, "source: expected none"),

@@ -82,7 +82,9 @@ def _known(what: str, code: str | None, codes: tuple[str, ...]) -> str:
         return code
     from difflib import get_close_matches
 
-    near = get_close_matches(code or "", codes, n=3, cutoff=0.6)
+    given = code or ""
+    kin = [each for each in codes if given and each.startswith((f"{given}_", f"{given[:2]}_"))]
+    near = list(dict.fromkeys(kin[:3] + get_close_matches(given, codes, n=3, cutoff=0.6)))
     listed = (f"near: {', '.join(near)}; all: " if near else "") + ", ".join(codes)
     raise ArgumentError(f"{what}: expected a language of the model ({listed}), got {code!r}")
 
