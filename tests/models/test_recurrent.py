@@ -10,7 +10,7 @@ from tallow.generate.speculation import refuse_recurrent
 from tallow.generate.step import DecodeStep
 
 FAMILIES = (
-    "falcon_mamba", "granitemoehybrid", "jamba", "lfm2", "mamba", "mamba2", "qwen3_next",
+    "bamba", "falcon_mamba", "granitemoehybrid", "jamba", "lfm2", "mamba", "mamba2", "qwen3_next",
     "recurrent_gemma",
 )  # fmt: skip
 LENGTH = 24

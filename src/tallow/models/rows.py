@@ -7,6 +7,7 @@ from __future__ import annotations
 FAMILIES = """
 albert: AlbertModel AlbertForPreTraining AlbertForMaskedLM AlbertForSequenceClassification
     AlbertForTokenClassification AlbertForQuestionAnswering AlbertForMultipleChoice
+bamba: BambaModel BambaForCausalLM
 bart: BartModel BartForConditionalGeneration BartForSequenceClassification BartForCausalLM
 beit: BeitModel BeitForImageClassification BeitForSemanticSegmentation BeitBackbone
 bert: BertModel BertForPreTraining BertForMaskedLM BertForSequenceClassification
@@ -252,6 +253,7 @@ qwen2: qwen2
 qwen2moe: qwen2_moe
 qwen3: qwen3
 qwen3moe: qwen3_moe
+qwen3next: qwen3_next
 smollm3: smollm3
 starcoder2: starcoder2
 qwen3next: qwen3_next

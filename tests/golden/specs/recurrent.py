@@ -89,6 +89,14 @@ QWEN3_NEXT = {
     "moe_intermediate_size": 32,
     "shared_expert_intermediate_size": 32,
 }
+BAMBA = {
+    **MIXED,
+    "num_hidden_layers": 3,
+    "attn_layer_indices": [1],
+    "mamba_n_heads": 4,
+    "mamba_n_groups": 2,
+    "mamba_d_state": 8,
+}
 # Decays of exp(-dt exp(A_log)) that neither stay nor vanish.
 STATES = {"*A_log": 0.5, "*dt_bias": 0.5, "*conv1d.weight": 0.6, "*.D": 0.5}
 
@@ -131,6 +139,7 @@ SPECS = {
         {**GRANITE, "num_local_experts": 4, "num_experts_per_tok": 2, "intermediate_size": 32},
         texts(), ("logits",), stds=STATES,
     ),
+    **recurrent("bamba", "Bamba", BAMBA),
     "jamba_experts": Spec(
         "JambaForCausalLM", "JambaConfig",
         {**JAMBA, "num_experts": 4, "num_experts_per_tok": 2, "expert_layer_period": 2},
