@@ -248,6 +248,15 @@ def split_experts(tensors):
         stem, _, role = name.rpartition(".")
         if not stem.endswith(".experts"):
             yield name, value
+        elif any(key.endswith("gate_up_proj_bias") for key in tensors):  # GPT-OSS: by turns
+            parameter = "bias" if role.endswith("_bias") else "weight"
+            value = value if parameter == "bias" else value.transpose(1, 2)
+            role = role.removesuffix("_bias")
+            if role == "gate_up_proj":
+                yield f"{stem}.gate_proj.{parameter}", value[:, ::2].contiguous()
+                yield f"{stem}.up_proj.{parameter}", value[:, 1::2].contiguous()
+            else:
+                yield f"{stem}.{role}.{parameter}", value.contiguous()
         elif role == "gate_up_proj":
             gate, up = value.chunk(2, dim=1)
             yield f"{stem}.gate_proj.weight", gate

@@ -81,6 +81,8 @@ granite: GraniteForCausalLM=Granite GraniteModel
 granitemoehybrid: GraniteMoeHybridModel GraniteMoeHybridForCausalLM
 helium: HeliumForCausalLM=Helium HeliumModel HeliumForSequenceClassification
     HeliumForTokenClassification
+gpt_oss: GptOssForCausalLM=GptOss GptOssModel GptOssForSequenceClassification
+    GptOssForTokenClassification
 hiera: HieraModel HieraForImageClassification HieraBackbone
 hubert: HubertModel HubertForCTC HubertForSequenceClassification
 hunyuan_v1_dense: HunYuanDenseV1ForCausalLM=HunYuanDenseV1 HunYuanDenseV1Model

@@ -137,28 +137,41 @@ def arrange(source: WeightSource, rules: Iterable[WeightConverter]) -> WeightSou
 
 
 def written(tensors: Mapping[str, Tensor], rules: Iterable[WeightConverter]) -> dict[str, Tensor]:
-    """Tensors by the stored names of the `rename` and `stack` rules that gave them their names.
+    """Tensors by the stored names, and in the shapes, that `rules` gave their own to.
 
     Raises:
-        ValueError: a rule of another kind.
+        ValueError: a rule that joins tensors otherwise than by `stack`.
     """
     found = dict(tensors)
     for rule in reversed(list(rules)):
-        if rule.way not in ("same", "stack"):
-            raise ValueError(f"{rule.stored[0]}: expected a rule that renames or stacks")
+        if rule.way == "cat":
+            raise ValueError(f"{rule.stored[0]}: expected a rule that joins by stack alone")
         visible, stored = pattern(rule.visible[0]), rule.stored[0]
         for name in list(found):
             match = visible.match(name)
-            if match is None:
-                continue
-            value = found.pop(name)
-            if rule.way == "same":
-                found[pattern(stored).fill(match[0])] = value
-                continue
-            for index in range(value.shape[0]):
-                text = stored.replace("{*}", str(index))
-                found[pattern(text).fill(match[0])] = value[index]
+            if match is not None:
+                _write(rule, found, name, match[0], stored)
     return found
+
+
+def _write(
+    rule: WeightConverter, found: dict[str, Tensor], name: str, parts: tuple[str, ...], stored: str
+) -> None:
+    from tallow import ops
+
+    value = found.pop(name)
+    if rule.way == "stack":
+        for index in range(value.shape[0]):
+            found[pattern(stored.replace("{*}", str(index))).fill(parts)] = value[index]
+        return
+    if rule.way == "split":
+        rest = [found.pop(pattern(text).fill(parts)) for text in rule.visible[1:]]
+        value = ops.cat([value, *rest], rule.dim)
+    elif rule.mapping is not None:
+        value = rule.mapping.backward(value)
+    elif rule.way == "transpose":
+        value = value.transpose(0, 1)
+    found[pattern(stored).fill(parts)] = value.contiguous()
 
 
 Entries = dict[str, Entry]

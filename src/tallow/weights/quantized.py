@@ -7,6 +7,7 @@ What `quantization_config` in a folder's config.json says is how the tensors are
 | `gptq` (v1, or `checkpoint_format: gptq_v2`; 4, 8 bits) | `qweight qzeros scales g_idx` | ints |
 | `awq` (`version: gemm`; 4 bits) | `qweight qzeros scales` | ints |
 | `compressed-tensors` (`pack-quantized`; 4, 8 bits) | `weight_packed weight_scale` … | ints |
+| `mxfp4` | `…_blocks …_scales` of experts | `mxfp4` |
 | `fp8`, `fbgemm_fp8`, `compressed-tensors` of floats | `weight weight_scale(_inv)` | `f8e4m3_128` |
 
 Integers with their zero point in the middle are `q4_0` or `q8_0`, exactly: w = s·(q - 8) or
@@ -25,6 +26,7 @@ transformers (`finegrained_fp8`), the DeepSeek-V3 checkpoints (`fp8_cast_bf16`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -33,6 +35,7 @@ from tallow.errors import ModelError
 from tallow.formats.mapping import TensorInfo
 from tallow.weights.entry import ComputedFile
 from tallow.weights.int_packing import find_awq, find_compressed, find_gptq
+from tallow.weights.mxfp4 import find_mxfp4
 from tallow.weights.scaled import find_fp8
 from tallow.weights.source import MAX_LISTED, WeightSource
 
@@ -44,7 +47,10 @@ class Layer(Protocol):
     """One weight that is spread over several tensors."""
 
     parts: tuple[str, ...]
-    shape: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the weight."""
 
     def form(self) -> tuple[str, str | None]:
         """The block dtype that holds the weight; or `f32`, and why only floats can."""
@@ -63,6 +69,7 @@ _METHODS: Final = {
     "compressed-tensors": find_compressed,
     "fp8": find_fp8,
     "fbgemm_fp8": find_fp8,
+    "mxfp4": find_mxfp4,
 }
 
 
@@ -113,7 +120,7 @@ class _Infos(Mapping[str, TensorInfo]):
             layer = self._layers[name]
             form, shape = layer.form()[0], layer.shape
             row = by_name(form)
-            size = shape[0] * shape[1] // row.block * row.itemsize
+            size = math.prod(shape) // row.block * row.itemsize
             offset = self._source.info(layer.parts[0]).offset
             self._known[name] = TensorInfo(name, form, shape, offset, size)
         return self._known[name]
