@@ -33,7 +33,38 @@ def decoder(name: str, prefix: str, heads: bool = False, stds=STDS, **values) ->
     return found
 
 
+LATENT = {
+    "kv_lora_rank": 16,
+    "qk_nope_head_dim": 12,
+    "qk_rope_head_dim": 8,
+    "v_head_dim": 10,
+    "num_key_value_heads": 4,
+    "n_routed_experts": 8,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 16,
+    "first_k_dense_replace": 1,
+    "n_shared_experts": 2,
+}
+YARN = {
+    "rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "mscale": 0.7,
+    "mscale_all_dim": 0.8, "original_max_position_embeddings": 12,
+}  # fmt: skip
+
 SPECS = {
+    **decoder("deepseek_v2", "DeepseekV2", **LATENT, q_lora_rank=None),
+    "deepseek_v2_groups": Spec(
+        "DeepseekV2ForCausalLM",
+        "DeepseekV2Config",
+        {**TINY, **LATENT, "q_lora_rank": 12, "topk_method": "group_limited_greedy", "n_group": 4,
+         "topk_group": 2, "routed_scaling_factor": 1.5, "rope_parameters": YARN},
+        texts(),
+        ("logits",),
+        STDS,
+    ),
+    **decoder(
+        "deepseek_v3", "DeepseekV3", **LATENT, q_lora_rank=12, n_group=4, topk_group=2,
+        rope_parameters=YARN,
+    ),
     **decoder("qwen2_moe", "Qwen2Moe", **EXPERTS, shared_expert_intermediate_size=32),
     **decoder(
         "qwen3_moe", "Qwen3Moe", heads=True, **EXPERTS, head_dim=16, norm_topk_prob=True,

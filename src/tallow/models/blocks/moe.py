@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+from tallow.factories import arange, zeros
 from tallow.models.blocks.activation import Activation
 from tallow.nn import Linear, Module
 from tallow.nn.init import uniform
 from tallow.nn.layer import Layer
-from tallow.nn.parameter import declare
+from tallow.nn.parameter import Buffer, declare
 from tallow.ops import expert_linear, linear, silu_mul, softmax, topk
 from tallow.tensor import Tensor
 from tallow.weights.arrange import WeightConverter, stack
@@ -83,6 +85,45 @@ class Router(Linear):
         return self._choose(linear(input, self.weight, self.bias, exact=True))
 
 
+class CorrectedRouter(Linear):
+    """Experts by sigmoids of their scores, chosen with corrections (DeepSeek-V3, 2412.19437).
+
+    `e_score_correction_bias` counts for the choice alone. Of several `groups`, those `kept` count
+    whose two best experts score most. `renormalise` makes worth sum to `scale`.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        experts: int,
+        chosen: int,
+        *,
+        groups: int = 1,
+        kept: int = 1,
+        renormalise: bool = True,
+        scale: float = 1.0,
+    ) -> None:
+        super().__init__(size, experts, bias=False)
+        self.e_score_correction_bias = Buffer(zeros(experts))
+        self._chosen, self._groups, self._kept = chosen, groups, kept
+        self._renormalise, self._scale = renormalise, scale
+
+    def forward(self, input: Tensor) -> Choice:  # type: ignore[override]  # scores are not all
+        """`(tokens, size)` → experts and their worth, both `(tokens, chosen)`."""
+        scores = linear(input, self.weight, exact=True).sigmoid()
+        corrected = scores + self.e_score_correction_bias
+        if self._kept < self._groups:
+            grouped = corrected.view(scores.shape[0], self._groups, -1)
+            best = topk(grouped, 2)[0].sum(-1)
+            out = _outside(best, self._kept, scores.shape[1])
+            corrected = corrected.masked_fill(out, -math.inf)
+        ids = topk(corrected, self._chosen)[1]
+        worth = scores.gather(1, ids)
+        if self._renormalise:
+            worth = worth / (worth.sum(-1, keepdim=True) + 1e-20)
+        return ids, worth * self._scale
+
+
 class SparseMlp(Module):
     """Experts behind a router, in the place of a feed-forward network.
 
@@ -122,16 +163,38 @@ class SparseMlp(Module):
         return out.view(*x.shape)
 
 
-def by_softmax(chosen: int, *, renormalise: bool = False, scale: float = 1.0) -> Choose:
-    """The `chosen` most likely of all experts; `renormalise` makes their worth sum to 1."""
+def by_softmax(
+    chosen: int,
+    *,
+    renormalise: bool = False,
+    scale: float = 1.0,
+    groups: int = 1,
+    kept: int = 1,
+) -> Choose:
+    """The `chosen` most likely of all experts; `renormalise` makes their worth sum to 1.
+
+    Of several `groups`, only those `kept` count that have the most likely experts.
+    """
 
     def choose(scores: Tensor) -> Choice:
-        worth, ids = topk(softmax(scores, -1), chosen)
+        likely = softmax(scores, -1)
+        if kept < groups:
+            best = likely.view(likely.shape[0], groups, -1).amax(-1)
+            likely = likely.masked_fill(_outside(best, kept, likely.shape[1]), 0.0)
+        worth, ids = topk(likely, chosen)
         if renormalise:
             worth = worth / worth.sum(-1, keepdim=True)
         return ids, worth if scale == 1.0 else worth * scale
 
     return choose
+
+
+def _outside(best: Tensor, kept: int, experts: int) -> Tensor:
+    """Whether experts `(tokens, experts)` are of none of the `kept` groups that score best."""
+    tokens, groups = best.shape
+    chosen = topk(best, kept)[1].unsqueeze(-1).eq(arange(groups, device=best.device)).any(1)
+    each = chosen.logical_not().unsqueeze(-1)
+    return each.expand(tokens, groups, experts // groups).reshape(tokens, experts)
 
 
 def softmax_of_chosen(chosen: int) -> Choose:
