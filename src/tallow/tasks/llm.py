@@ -37,9 +37,11 @@ from tallow.tasks.llm_pictures import (
     without_pictures,
 )
 from tallow.tasks.llm_scores import Scoring
+from tallow.tasks.llm_tools import WithTools
 from tallow.tasks.prefix_cache import PrefixCache, PrefixCacheInfo, room_for
 from tallow.tasks.stream import Stream
 from tallow.text.chat_messages import plain_messages
+from tallow.text.tool_calls import with_objects
 
 if TYPE_CHECKING:
     from tallow.text import ChatTemplate, Tokenizer
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 Message = Mapping[str, Any]
 
 
-class LLM(WithAdapters, Scoring):
+class LLM(WithAdapters, WithTools, Scoring):
     """A language model, its tokenizer and the cache of the last conversation.
 
     `ref` and the options are those of `tallow.models.load`; `tokenizer` refers to a tokenizer.json,
@@ -306,7 +308,7 @@ class LLM(WithAdapters, Scoring):
             self._template = chat_template_of(self.tokenizer)
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
-        listed = plain_messages(without_pictures(messages)[0])
+        listed = [with_objects(each) for each in plain_messages(without_pictures(messages)[0])]
         if reads_pictures(self.model) and reads_parts_alone(self._template):
             listed = with_text_parts(listed)
         expect(len(listed) > 0, LLM.chat, "at least one message", "none", ArgumentError)

@@ -120,6 +120,9 @@ def encode_chat(
         return tokenizer.break_special(text, _BREAK)
 
     given = plain_variables(variables)
+    if tools and "tools" not in template.source:
+        wanted = "a template that reads tools"
+        raise ModelError(f"chat template: expected {wanted}, got one that does not, and tools")
     text = template.render(
         with_texts(plain_messages(messages), broken),
         add_generation_prompt=add_generation_prompt,
