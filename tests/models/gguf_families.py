@@ -34,7 +34,7 @@ NAMES = [
     # mixers with biases or limits of time steps have no place in files.
     if _stands_in_gguf(name)
     and not name.endswith(("_embedded", "_context", "_biased", "_limits", "_scaled", "_dynamic"))
-    and not name.endswith(("_short", "_long"))
+    and not name.endswith("_short")
     and "_local" not in name
 ]
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # What of a scaling has a meaning, by its kind.
 _SCALING = {
     "linear": ("kind", "factor"),
+    "longrope": ("kind", "original_context", "attention_factor"),  # and factors, in tensors
     "yarn": (
         "kind", "factor", "original_context",
         "beta_fast", "beta_slow", "attention_factor", "truncate",

@@ -97,7 +97,17 @@ def _entries(
     if scaling is not None and scaling.kind == "llama3":
         name, size = "rope_freqs.weight", cfg.head_dim // 2
         entries[name] = Entry(name, "f32", (size,), partial(_rope_factors, cfg))
+    if scaling is not None and scaling.long_factors:
+        for part, factors in (("long", scaling.long_factors), ("short", scaling.short_factors)):
+            name = f"rope_factors_{part}.weight"
+            entries[name] = Entry(name, "f32", (len(factors),), partial(_vector, factors))
     return entries
+
+
+def _vector(values: tuple[float, ...]) -> Tensor:
+    from tallow.factories import tensor
+
+    return tensor(list(values), dtype=f32)
 
 
 def _as_vector(entry: Entry) -> Entry:
@@ -169,6 +179,9 @@ def _scaling(cfg: DecoderConfig) -> dict[str, Any]:
         head + "type": Typed("str", scaling.kind),
         head + "factor": Typed("f32", scaling.factor),
     }
+    if scaling.kind == "longrope":
+        keys[head + "original_context_length"] = Typed("u32", scaling.original_context)
+        keys[head + "attn_factor"] = Typed("f32", scaling.attention_factor or 1.0)
     if scaling.kind == "yarn":
         usual = 1 + 0.1 * math.log(max(scaling.factor, 1.0))
         keys[head + "original_context_length"] = Typed("u32", scaling.original_context)

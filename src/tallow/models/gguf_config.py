@@ -51,7 +51,7 @@ def read_gguf(source: WeightSource, architecture: str, layout: GGUFLayout, confi
         return cfg
     return replace(
         cfg,
-        rope_scaling=_rope_scaling(fields),
+        rope_scaling=_rope_scaling(fields, layout.untyped and "rope_factors_long.weight" in source),
         rope_interleaved=layout.interleaved or cfg.rope_interleaved,
         qkv_bias=layout.qkv_bias or _has_bias(source, "attn_q", "attn_qkv"),
         output_bias="blk.0.attn_output.bias" in source,
@@ -126,7 +126,7 @@ def _vocab_size(source: WeightSource, fields: Fields) -> int:
     return fields.integer("vocab_size")
 
 
-def _rope_scaling(fields: Fields) -> RopeScaling | None:
+def _rope_scaling(fields: Fields, long: bool) -> RopeScaling | None:
     """The scaling that the keys name; the factors of the tensors `rope_…` are applied besides.
 
     A factor counts without a type, which is then linear, and under its old name `scale_linear`
@@ -137,7 +137,8 @@ def _rope_scaling(fields: Fields) -> RopeScaling | None:
     extra = fields.number("rope.scaling.attn_factor", 1.0)
     context = fields.integer("context_length", 2048)
     original = fields.integer("rope.scaling.original_context_length", context, low=0) or context
-    kind = fields.text("rope.scaling.type", "linear")
+    # Where there are its factors, longrope needs no type.
+    kind = fields.text("rope.scaling.type", "longrope" if long else "linear")
     if kind == "none":
         kind, factor = "linear", 1.0
     elif kind == "yarn":

@@ -59,6 +59,7 @@ class GGUFLayout:
     plain rope wants them; `partial` that heads may be rotated in part; `qkv_bias` that queries,
     keys and values have biases whatever the file holds. `biases` are the roles of tensors of a
     block that may have one (None: any), `required` tensors that llama.cpp does not do without.
+    `untyped` says that the factors of longrope need no type beside them.
     """
 
     names: NameMap
@@ -74,6 +75,7 @@ class GGUFLayout:
     qkv_bias: bool = False
     biases: tuple[str, ...] | None = None
     required: tuple[str, ...] = ()
+    untyped: bool = False
 
     def but(
         self, names: Mapping[str, str] | None = None, keys: tuple[Key, ...] = (), **changes: Any

@@ -235,6 +235,7 @@ vit_* deit_* deit3_*: timm_vit TimmVit
 # counts whose condition holds: a key below the architecture's name is there and not 0, or has the
 # value.
 GGUF = """
+cohere2: cohere2
 ernie4_5: ernie4_5
 exaone4: exaone4
 bloom: bloom
@@ -242,6 +243,7 @@ falcon: falcon
 gemma: gemma
 gemma2: gemma2
 gemma3: gemma3_text
+glm4: glm4
 gpt2: gpt2
 granite: granite
 gptneox: gpt_neox
@@ -250,7 +252,9 @@ jamba: jamba
 lfm2: lfm2
 llama: mixtral if expert_count, llama
 mamba2: mamba2
+nemotron: nemotron
 olmo2: olmo3 if attention.sliding_window, olmo2
+phi2: phi
 phi3: phi3
 mamba: falcon_mamba if ssm.dt_b_c_rms, mamba
 mpt: mpt

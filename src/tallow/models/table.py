@@ -78,7 +78,8 @@ class Family:
     @property
     def gguf(self) -> GGUFLayout | None:
         """How the family stands in GGUF files; None where it does not."""
-        return getattr(self.module, "GGUF", None)
+        own = f"GGUF_{self.name.upper()}"  # where a module has several families
+        return getattr(self.module, own, None) or getattr(self.module, "GGUF", None)
 
     def of(self, architecture: str) -> type[Model]:
         """The class of an architecture of this family."""

@@ -87,7 +87,7 @@ SPECS = {
         "StableLm", use_parallel_residual=True,
         rope_parameters={"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 0.5},
     ),
-    **pair("nemotron", "Nemotron", head_dim=16),
+    **pair("nemotron", "Nemotron"),
     **pair("helium", "Helium", head_dim=8, pad_token_id=0),
     **pair("exaone4", "Exaone4", sliding_window=None, layer_types=["full_attention"] * 2),
     **pair("exaone4_local", "Exaone4", sliding_window=5, layer_types=LOCAL_FIRST),
@@ -105,6 +105,6 @@ SPECS = {
         },
     ),
     **pair("ministral", "Ministral", head_dim=16, sliding_window=5, layer_types=LOCAL_FIRST),
-    **pair("phi", "Phi", qk_layernorm=True),
-    "phi_plain": variant("Phi", hidden_act="relu"),
+    **pair("phi", "Phi"),
+    "phi_scaled": variant("Phi", hidden_act="relu", qk_layernorm=True),
 }  # fmt: skip

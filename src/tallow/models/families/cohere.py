@@ -13,6 +13,13 @@ from tallow.models.causal_lm import define_causal
 from tallow.models.config import DecoderConfig, every, read_kinds, read_windows
 from tallow.models.decoder_model import DecoderModel, decoder_attention, gated_mlp
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import (
+    GGUF_DECODER,
+    Key,
+    layer_norm_keys,
+    windows_every,
+    write_windows,
+)
 from tallow.nn import LayerNorm, Module
 
 PERIOD = 4  # of Command R7B: every so many layers one attends to all, without a rotation
@@ -63,6 +70,15 @@ class Cohere2Config(Config):
         rotated = tuple(kind != "full_attention" for kind in read_kinds(fields, kinds))
         windows = read_windows(fields, cfg.num_hidden_layers, 0, kinds=kinds)
         return replace(cfg, sliding_windows=windows, rope_layers=rotated)
+
+
+GGUF_COHERE2 = replace(
+    GGUF_DECODER,
+    keys=(*layer_norm_keys("layer_norm_eps"), Key("logit_scale", "logit_scale", "f32")),
+    biases=(),
+    read=windows_every(PERIOD),
+    write=write_windows,
+)
 
 
 class CohereModel(DecoderModel):

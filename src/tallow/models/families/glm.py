@@ -16,6 +16,7 @@ from tallow.models.causal_lm import define_causal
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import DecoderModel, decoder_attention, gated_mlp
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUF_DECODER
 from tallow.nn import Module, RMSNorm
 
 
@@ -36,6 +37,17 @@ class Config(DecoderConfig):
         """`attention_bias`, true unless given, is of queries, keys and values."""
         bias = fields.flag("attention_bias", True)
         return replace(super().read(fields), qkv_bias=bias, rope_interleaved=True)
+
+
+GGUF_GLM4 = GGUF_DECODER.but(
+    names={
+        "blk.{}.post_attention_norm": "model.layers.{}.post_self_attn_layernorm",
+        "blk.{}.post_ffw_norm": "model.layers.{}.post_mlp_layernorm",
+        "blk.{}.ffn_up": "model.layers.{}.mlp.gate_up_proj",
+    },
+    partial=True,
+    biases=("attn_q", "attn_k", "attn_v"),
+)
 
 
 class GlmModel(DecoderModel):

@@ -15,7 +15,9 @@ from tallow.models.causal_lm import define_causal
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import DecoderModel, decoder_attention
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUF_DECODER, added, layer_norm_keys
 from tallow.nn import Module
+from tallow.weights.arrange import WeightConverter, mapped
 
 
 class Config(DecoderConfig):
@@ -32,6 +34,19 @@ class Config(DecoderConfig):
         bias, mlp_bias = fields.flag("attention_bias"), fields.flag("mlp_bias")
         cfg = super().read(fields.with_value("rms_norm_eps", eps))
         return replace(cfg, qkv_bias=bias, output_bias=bias, mlp_bias=mlp_bias)
+
+
+def _offset_norms(cfg: Any) -> tuple[WeightConverter, ...]:
+    """Files hold what norms multiply by, `1 + weight`."""
+    layer = "model.layers.{}."
+    return (
+        mapped("output_norm.weight", "model.norm.weight", added(-1.0)),
+        mapped("blk.{}.attn_norm.weight", layer + "input_layernorm.weight", added(-1.0)),
+        mapped("blk.{}.ffn_norm.weight", layer + "post_attention_layernorm.weight", added(-1.0)),
+    )
+
+
+GGUF = replace(GGUF_DECODER, keys=layer_norm_keys("norm_eps"), rules=_offset_norms, partial=True)
 
 
 class NemotronModel(DecoderModel):

@@ -13,6 +13,7 @@ from tallow.models.causal_lm import define_causal
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import DecoderModel, decoder_attention
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUF_DECODER, layer_norm_keys
 from tallow.nn import LayerNorm, Module
 
 
@@ -36,6 +37,21 @@ class Config(DecoderConfig):
             head_bias=True,
             head_norms=fields.flag("qk_layernorm"),
         )
+
+
+GGUF = replace(
+    GGUF_DECODER.but(
+        names={
+            "output_norm": "model.final_layernorm",
+            "blk.{}.attn_output": "model.layers.{}.self_attn.dense",
+            "blk.{}.ffn_up": "model.layers.{}.mlp.fc1",
+            "blk.{}.ffn_down": "model.layers.{}.mlp.fc2",
+        }
+    ),
+    architecture="phi2",
+    keys=layer_norm_keys("layer_norm_eps"),
+    partial=True,
+)
 
 
 class PhiModel(DecoderModel):

@@ -61,6 +61,7 @@ GGUF = GGUF_DECODER.but(
     keys=(Key("attention.sliding_window", "sliding_window", attribute="window_of_all"),),
     partial=True,
     biases=(),
+    untyped=True,
 )
 
 
