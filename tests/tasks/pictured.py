@@ -71,10 +71,21 @@ MODELS = {
     ),
 }
 
+# Whose prompts go in whole, so that they are shared as a whole alone.
+WHOLE = {
+    "paligemma": (
+        "paligemma_generate",
+        {"<image>": 60},
+        "<image>",
+        {"image_processor_type": "SiglipImageProcessor", "size": {"height": 16, "width": 16}},
+        CHATML,
+    ),
+}
+
 
 def write(folder: Path, name: str, context: int = 400) -> Path:
-    """The folder of a model of `MODELS`, which takes `context` positions."""
-    golden, tokens, place, processor, template = MODELS[name]
+    """The folder of a model of these, which takes `context` positions."""
+    golden, tokens, place, processor, template = {**MODELS, **WHOLE}[name]
     shutil.copytree(FAMILIES / golden, folder, ignore=shutil.ignore_patterns("golden*"))
     config = json.loads((folder / "config.json").read_text())
     config["text_config"]["max_position_embeddings"] = context

@@ -143,6 +143,28 @@ def test_odd_pictures(folders, name):
             llm.chat(asked("?", "nowhere.png"))
 
 
+def test_prompts_that_go_in_whole(folders):
+    prompts, images = ["a b", "<image>c", "d e f"], [[picture(20, 30)], [picture(9, 9)], []]
+    with tl.LLM(folders("paligemma"), prefix_cache=10**8) as llm:
+        first = llm.generate("a b", images=images[0], **OPTIONS)
+        assert first.prompt_tokens == 16 + 3 + 1  # places, the text, the end of its line
+        again = llm.generate("a b", images=images[0], **OPTIONS)
+        assert (again.tokens, again.cached_tokens) == (first.tokens, 19)
+        other = llm.generate("a c", images=images[0], **OPTIONS)
+        assert other.cached_tokens == 0
+        alone = [
+            llm.generate(prompt, images=some, **OPTIONS).tokens
+            for prompt, some in zip(prompts, images, strict=True)
+        ]
+        whole = llm.generate_batch(prompts[:2], images=images[:2], **OPTIONS)
+        assert [each.tokens for each in whole] == alone[:2]
+        with pytest.raises(ArgumentError, match="pictures for all prompts of a batch, or for none"):
+            llm.generate_batch(prompts, images=images, **OPTIONS)
+    with tl.LLM(folders("paligemma"), speculation="prompt_lookup") as fast:
+        assert fast.generate("a b", images=images[0], **OPTIONS).tokens == first.tokens
+        assert fast.generate("d e f", **OPTIONS).tokens == alone[2]
+
+
 def test_parts_that_are_no_pictures(folders):
     with tl.LLM(folders("llava")) as llm:
         for part, said in (

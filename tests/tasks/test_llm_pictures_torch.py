@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import tallow as tl
-from tasks.pictured import MODELS, asked, picture, write
+from tasks.pictured import MODELS, WHOLE, asked, picture, write
 from vision.reference import reference
 
 pytestmark = pytest.mark.needs_torch
@@ -124,3 +124,25 @@ def test_text_alone(tmp_path, name):
             pad_token_id=0,
         )  # fmt: skip
     assert out[0, len(ids) :].tolist() == list(ours.tokens)
+
+
+def test_prompts_that_go_in_whole(tmp_path):
+    import torch
+    import transformers
+
+    folder = write(tmp_path / "paligemma", "paligemma")
+    model = transformers.AutoModelForImageTextToText.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    )
+    tokens = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
+    shown = Image.fromarray(picture(20, 30))
+    with tl.LLM(folder, activations="float") as llm:
+        ours = llm.generate("what is it?", images=[shown], max_tokens=64, ignore_eos=True)
+    pixels = reference(WHOLE["paligemma"][3])([shown], return_tensors="pt")
+    ids = tokens("<image>" * 16 + "what is it?\n", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        out = model.generate(
+            input_ids=ids, token_type_ids=torch.zeros_like(ids), **pixels, max_new_tokens=64,
+            do_sample=False, eos_token_id=None, pad_token_id=0,
+        )  # fmt: skip
+    assert out[0, ids.shape[1] :].tolist() == list(ours.tokens)

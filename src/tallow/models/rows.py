@@ -139,6 +139,7 @@ olmo: OlmoForCausalLM=Olmo OlmoModel OlmoForSequenceClassification
 olmo2: Olmo2ForCausalLM=Olmo2 Olmo2Model Olmo2ForSequenceClassification
 olmo3 = olmo2: Olmo3ForCausalLM=Olmo3 Olmo3Model Olmo3ForSequenceClassification
 open_clip: OpenCLIPModel
+paligemma: PaliGemmaForConditionalGeneration
 pegasus: PegasusModel PegasusForConditionalGeneration PegasusForCausalLM
 persimmon: PersimmonForCausalLM PersimmonModel
 phi: PhiForCausalLM=Phi PhiModel PhiForSequenceClassification PhiForTokenClassification

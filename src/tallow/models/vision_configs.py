@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tallow.models.configs import custom
@@ -84,27 +84,40 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def text_part(model_type: str, *, tied: bool = False, task: str = "text-generation") -> Any:
+def text_part(
+    model_type: str,
+    *,
+    tied: bool = False,
+    task: str = "text-generation",
+    values: Mapping[str, Any] | None = None,
+) -> Any:
     """A field that is a decoder with its head, of that `model_type` where it names none.
 
-    With the `task` embedding it has none.
-
-    Its words and scores share a table where the whole (`tied` unless said) or the part says so.
+    With the `task` embedding it has none. Its words and scores share a table where the whole
+    (`tied` unless said) or the part says so; `values` stand in the place of what the part says.
     """
 
     def read(fields: Fields, name: str, default: Any) -> Part:
         inner = fields.scope(name).with_default("model_type", model_type)
         if fields.flag("tie_word_embeddings", tied):
             inner = inner.with_value("tie_word_embeddings", True)
+        for key, value in (values or {}).items():
+            inner = inner.with_value(key, value)
         return part(inner.with_defaults(**_DEFAULTS.get(inner.get("model_type"), {})), task)
 
     return custom(None, read)
 
 
-def vision_part(model_type: str) -> Any:
-    """A field that is a model of pictures without a head, of that `model_type` unless named."""
+def vision_part(model_type: str, *others: str) -> Any:
+    """A field that is a model of pictures without a head, of that `model_type` unless named.
+
+    Its keys `others` are told elsewhere, too.
+    """
 
     def read(fields: Fields, name: str, default: Any) -> Part:
-        return part(fields.scope(name).with_default("model_type", model_type), "embedding")
+        inner = fields.scope(name)
+        for other in others:
+            inner.has(other)
+        return part(inner.with_default("model_type", model_type), "embedding")
 
     return custom(None, read)

@@ -184,6 +184,23 @@ def vlm(prefix: str, values: dict, inputs: Inputs, *, singles=False, **options) 
     )  # fmt: skip
 
 
+def prefixed(inputs: Inputs, first: int) -> Inputs:
+    """The same with the first positions of each row as those that see each other."""
+
+    def make(config: Any, source: torch.Generator) -> dict[str, torch.Tensor]:
+        found = inputs(config, source)
+        types = torch.zeros_like(found["input_ids"])
+        types[:, first:] = 1
+        return {**found, "token_type_ids": types}
+
+    return make
+
+
+GEMMA = {**TEXT, "model_type": "gemma", "head_dim": 8}
+PALIGEMMA = {
+    "text_config": GEMMA, "vision_config": SIGLIP, "image_token_index": IMAGE,
+    "projection_dim": 32,
+}  # fmt: skip
 STATES = {"outputs": ("logits", "hidden_states"), "options": HIDDEN}
 SEARCHED = {"generate": {**GREEDY, **BEAMS}}
 SPECS = {
@@ -234,6 +251,14 @@ SPECS = {
         },
         sized([[3, (8, 24), 2], [4, (16, 8), 2]], 8, padded=False), given=("image_sizes",),
         **SEARCHED,
+    ),
+    "paligemma": vlm(
+        "PaliGemma", PALIGEMMA, prefixed(pixels([[0, -16, 6], [0, -16, 3]]), 20), singles=True,
+        **STATES,
+    ),
+    "paligemma_generate": vlm(
+        "PaliGemma", {**PALIGEMMA, "text_config": {**GEMMA, **LONG}},
+        prefixed(pixels([[0, -16, 6], [0, -16, 6]], padded=False), 40), singles=True, **SEARCHED,
     ),
     "idefics3": vlm(
         "Idefics3", FRAMES, pixels([[3, -4, 2, -4, 1], [2, -4, -4]], frames=2), **STATES
