@@ -37,6 +37,9 @@ def generate(
     grammar: Annotated[
         str | None, Option("Rules in Lark or GBNF that derive it.", metavar="FILE")
     ] = None,
+    logprobs: Annotated[
+        int | None, Option("With --json: of each token, and of so many of the likeliest.", min=0)
+    ] = None,
     no_special: Annotated[bool, Option("Take control tokens in the text for plain text.")] = False,
     json: options.Json = False,
     activations: options.ActivationsOption = Activations.INT8,
@@ -71,6 +74,7 @@ def generate(
         ignore_eos=ignore_eos,
         json_schema=json_schema and options.read_text(json_schema, "--json-schema"),
         regex=regex,
+        logprobs=logprobs,
         grammar=grammar and options.read_text(grammar, "--grammar"),
     )
     text = prompt or ""
@@ -100,4 +104,9 @@ def generate(
     if speculation is not None:
         names += ["drafted_tokens", "accepted_tokens"]
     figures = {name: getattr(result, name) for name in names}
+    if logprobs is not None:
+        figures["logprobs"] = [
+            {"token": each.token, "logprob": each.logprob, "top": each.top}
+            for each in result.logprobs
+        ]
     print_json({"text": result.text, "token_ids": result.tokens, **figures})

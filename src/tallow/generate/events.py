@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tallow.generate.logprobs import TokenLogprob
 from tallow.lazy_dataclasses import dataclass
 
 FinishReason = Literal["stop", "length", "cancelled"]
@@ -38,6 +39,7 @@ class Result:
     prompt's were in the cache before. `prefill_s` is the time to the first token's logits,
     `decode_s` that of all later steps; the time that the consumer takes counts in neither.
     Of `drafted_tokens` guesses by speculation, `accepted_tokens` are part of the answer.
+    `logprobs` are those of `tokens`, if they were asked for.
     """
 
     text: str
@@ -49,6 +51,7 @@ class Result:
     decode_s: float
     drafted_tokens: int = 0
     accepted_tokens: int = 0
+    logprobs: tuple[TokenLogprob, ...] = ()
 
     def __str__(self) -> str:
         return self.text

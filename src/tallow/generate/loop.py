@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from tallow.errors import ArgumentError, ContextError, DTypeError, expect
 from tallow.generate.events import Event, FinishReason, Piece, Progress, Result
+from tallow.generate.logprobs import TokenLogprob, token_logprob
 from tallow.generate.prefill import CHUNK, Prefill, reuse
 from tallow.generate.prompts import MixedPrompt
 from tallow.generate.protocol import Generative
@@ -186,8 +187,7 @@ class _Row:
         where: str = "prompt",
         at: int = 0,
     ) -> None:
-        self.at = at
-        self.embeds = embeds
+        self.at, self.embeds = at, embeds
         self.fed: Sequence[int] | MixedPrompt = prompt
         self.prompt = token_ids(prompt.ids if isinstance(prompt, MixedPrompt) else prompt, where)
         if not isinstance(prompt, MixedPrompt):
@@ -204,6 +204,7 @@ class _Row:
         ends: Collection[int] = model.end_ids if tokenizer is None else tokenizer.eos_ids
         self.ends = () if params.ignore_eos else ends
         self.sampler = Sampler(params, ends=ends)
+        self.logprobs: list[TokenLogprob] = []
         self.constraint = _constraint(params, tokenizer, ends, model.vocab_size)
         self.text = _Text(tokenizer, params.stop)
         room = model.context - self.known
@@ -219,6 +220,7 @@ class _Row:
     def choose(self, logits: Tensor) -> Piece | None:
         """Take the next token; None at the end token. `reason` is set at the end."""
         refuse_non_finite(logits)
+        raw = logits
         if self.constraint is not None:
             logits = self.constraint.masked(logits)
         guess, drafted = self.guess, self.guess_drawn_by
@@ -231,6 +233,9 @@ class _Row:
             return None
         self.accepted += token == self.guess
         self.tokens.append(token)
+        count = self.sampler.params.logprobs
+        if count is not None:
+            self.logprobs.append(token_logprob(raw, token, count))
         piece = Piece(self.text.push(token), token)
         done = self.constraint is not None and self.constraint.take(token)
         if self.text.stopped or done:
@@ -250,7 +255,9 @@ class _Row:
             reason = "stop"
         chosen = tuple(self.tokens[self.first :])
         figures = (self.prefill_s, self.decode_s, self.drafted, self.accepted)
-        yield self.at, Result(self.text.all(), chosen, self.known, self.reused, reason, *figures)
+        yield self.at, Result(self.text.all(), chosen, self.known, self.reused, reason, *figures,
+            tuple(self.logprobs),
+        )  # fmt: skip
 
 
 def _prefill(

@@ -60,6 +60,7 @@ class SamplingOptions(TypedDict, total=False):
     json_schema: Any
     regex: str | None
     grammar: str | None
+    logprobs: int | None
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class SamplingParams:
     - `json_schema`: a JSON schema that the answer satisfies (an object, its text, or a class with
       `model_json_schema`); `regex`: an expression that matches it; `grammar`: rules of llguidance's
       Lark or llama.cpp's GBNF that derive it. One of them; the answer ends where it is complete.
+    - `logprobs`: give the log-probability of each token, and of so many of the likeliest.
 
     Raises:
         ArgumentError: a value is out of range.
@@ -113,6 +115,7 @@ class SamplingParams:
     json_schema: Any = None
     regex: str | None = None
     grammar: str | None = None
+    logprobs: int | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.stop, str):
@@ -121,7 +124,7 @@ class SamplingParams:
             object.__setattr__(self, "stop", tuple(self.stop))
         for name, (kinds, low, high, wanted) in _RANGES.items():
             value = getattr(self, name)
-            if value is None and name in ("max_tokens", "seed"):
+            if value is None and name in ("max_tokens", "seed", "logprobs"):
                 continue
             good = isinstance(value, kinds) and not isinstance(value, bool)
             good = good and math.isfinite(value) and low <= value <= high
@@ -206,6 +209,7 @@ _RANGES: dict[str, tuple[Any, float, float, str]] = {
     "frequency_penalty": (int | float, -_ANY, _ANY, "a finite number"),
     "presence_penalty": (int | float, -_ANY, _ANY, "a finite number"),
     "penalty_window": (int, -1, _ANY, "an integer of at least -1"),
+    "logprobs": (int, 0, 2**31 - 1, "an integer of at least 0, or None"),
     "seed": (int, -_ANY, _ANY, "an integer, or None"),
 }
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
