@@ -236,37 +236,39 @@ vit_* deit_* deit3_*: timm_vit TimmVit
 # counts whose condition holds: a key below the architecture's name is there and not 0, or has the
 # value.
 GGUF = """
+bloom: bloom
 cohere2: cohere2
+command-r: cohere
 ernie4_5: ernie4_5
 exaone4: exaone4
-bloom: bloom
 falcon: falcon
 gemma: gemma
 gemma2: gemma2
 gemma3: gemma3_text
 glm4: glm4
 gpt2: gpt2
-granite: granite
 gptneox: gpt_neox
+granite: granite
 granitehybrid: granitemoehybrid
+hunyuan-dense: hunyuan_v1_dense
 jamba: jamba
 lfm2: lfm2
 llama: mixtral if expert_count, llama
+mamba: falcon_mamba if ssm.dt_b_c_rms, mamba
 mamba2: mamba2
+mpt: mpt
 nemotron: nemotron
+olmo: olmo
 olmo2: olmo3 if attention.sliding_window, olmo2
 phi2: phi
 phi3: phi3
-mamba: falcon_mamba if ssm.dt_b_c_rms, mamba
-mpt: mpt
 qwen2: qwen2
 qwen2moe: qwen2_moe
 qwen3: qwen3
 qwen3moe: qwen3_moe
 qwen3next: qwen3_next
 smollm3: smollm3
-starcoder2: starcoder2
-qwen3next: qwen3_next
 starcoder: gpt_bigcode
+starcoder2: starcoder2
 t5: t5
 """

@@ -67,8 +67,8 @@ SPECS = {
         "granite", "Granite", embedding_multiplier=3.0, attention_multiplier=0.4,
         residual_multiplier=0.3, logits_scaling=2.0, tie_word_embeddings=True,
     ),
-    **pair("cohere", "Cohere", use_qk_norm=True, logit_scale=0.5, pad_token_id=0),
-    "cohere_plain": variant("Cohere", attention_bias=True, pad_token_id=0),
+    **pair("cohere", "Cohere", logit_scale=0.5, pad_token_id=0),
+    "cohere_biased": variant("Cohere", use_qk_norm=True, attention_bias=True, pad_token_id=0),
     **pair(
         "cohere2", "Cohere2", sliding_window=5, layer_types=LOCAL_FIRST, logit_scale=0.5,
         pad_token_id=0,

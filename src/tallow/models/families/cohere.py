@@ -21,6 +21,7 @@ from tallow.models.gguf_layout import (
     write_windows,
 )
 from tallow.nn import LayerNorm, Module
+from tallow.weights import WeightSource
 
 PERIOD = 4  # of Command R7B: every so many layers one attends to all, without a rotation
 
@@ -72,6 +73,17 @@ class Cohere2Config(Config):
         return replace(cfg, sliding_windows=windows, rope_layers=rotated)
 
 
+def _read(fields: Fields, source: WeightSource) -> dict[str, Any]:
+    return {"use_qk_norm": "blk.0.attn_q_norm.weight" in source}
+
+
+GGUF_COHERE = replace(
+    GGUF_DECODER,
+    architecture="command-r",
+    keys=(*layer_norm_keys("layer_norm_eps"), Key("logit_scale", "logit_scale", "f32")),
+    biases=(),
+    read=_read,
+)
 GGUF_COHERE2 = replace(
     GGUF_DECODER,
     keys=(*layer_norm_keys("layer_norm_eps"), Key("logit_scale", "logit_scale", "f32")),

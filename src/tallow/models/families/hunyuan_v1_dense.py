@@ -13,6 +13,7 @@ from tallow.models.causal_lm import define_causal
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import DecoderModel, decoder_attention, gated_mlp
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUF_DECODER
 from tallow.models.rope_fields import rope_scope
 from tallow.nn import Module, RMSNorm
 
@@ -40,6 +41,16 @@ class Config(DecoderConfig):
             power = cfg.head_dim / (cfg.head_dim - 2)
             cfg = replace(cfg, rope_theta=cfg.rope_theta * growth**power)
         return cfg
+
+
+GGUF = GGUF_DECODER.but(
+    names={
+        "blk.{}.attn_q_norm": "model.layers.{}.self_attn.query_layernorm",
+        "blk.{}.attn_k_norm": "model.layers.{}.self_attn.key_layernorm",
+    },
+    architecture="hunyuan-dense",
+    biases=(),
+)
 
 
 class HunYuanDenseV1Model(DecoderModel):

@@ -14,6 +14,7 @@ from tallow.models.causal_lm import define_causal
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import DecoderModel, decoder_attention, gated_mlp
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUF_LLAMA, Key, Kind
 from tallow.nn import LayerNorm, Module
 
 EPS = 1e-5
@@ -26,12 +27,29 @@ class Config(DecoderConfig):
     defaults: ClassVar[Mapping[str, Any]] = {"pad_token_id": 1}
     clip: float = 0.0
 
+    @property
+    def clip_qkv(self) -> float | None:
+        """The bound, None where there is none."""
+        return self.clip or None
+
     @classmethod
     def read(cls, fields: Fields) -> Self:
         """A `clip_qkv` of null is none."""
         bias = fields.flag("attention_bias")
         clip = fields.number("clip_qkv") if "clip_qkv" in fields else 0.0
         return replace(super().read(fields), qkv_bias=bias, output_bias=bias, clip=clip)
+
+
+def _write(cfg: Any) -> dict[str, tuple[Kind, Any]]:
+    return {"attention.layer_norm_epsilon": ("f32", EPS)}
+
+
+GGUF = GGUF_LLAMA.but(
+    keys=(Key("attention.clamp_kqv", "clip_qkv", "f32"),),
+    architecture="olmo",
+    biases=(),
+    write=_write,
+)
 
 
 class OlmoModel(DecoderModel):
