@@ -49,3 +49,15 @@ def test_without_the_likeliest_and_refused():
         assert all(each.top == () for each in found)
         with pytest.raises(ArgumentError, match="logprobs: expected an integer of at least 0"):
             llm.generate("Hello", logprobs=-1)
+
+
+def test_samples_come_best_first():
+    with tl.LLM(FOLDER) as llm:
+        options = {"max_tokens": 5, "ignore_eos": True, "temperature": 2.0}
+        found = llm.samples("Hello", 4, seed=7, **options)
+        means = [np.mean([each.logprob for each in result.logprobs]) for result in found]
+        assert means == sorted(means, reverse=True)
+        alone = [llm.generate("Hello", seed=7 + i, **options).tokens for i in range(4)]
+        assert sorted(result.tokens for result in found) == sorted(alone)
+        with pytest.raises(ArgumentError, match="a temperature above 0"):
+            llm.samples("Hello", 2)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, i64
 from tallow.errors import ArgumentError, ContextError, expect
 from tallow.factories import tensor
-from tallow.generate import refuse_non_finite, token_ids
+from tallow.generate import (
+    Result,
+    SamplingOptions,
+    SamplingParams,
+    refuse_non_finite,
+    token_ids,
+)
+from tallow.lazy_dataclasses import replace
 from tallow.tasks.perplexity import negative_log_likelihood
 from tallow.tensor import Tensor
 
@@ -21,6 +28,38 @@ class Scoring:
     model: Any
     tokenizer: Any
     cache_dtype: DType
+    generate_batch: Any
+
+    def samples(
+        self,
+        prompt: str | Sequence[int],
+        n: int,
+        params: SamplingParams | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> list[Result]:
+        """`n` answers drawn for one prompt, that of the highest mean log-probability first.
+
+        With a `seed`, the i-th is drawn with `seed + i`. Each has its `logprobs`.
+
+        Raises:
+            ArgumentError: `n` below 1, or a temperature of 0, which draws nothing.
+            ContextError, NonFiniteError: as `generate`.
+        """
+        good = type(n) is int and n >= 1
+        expect(good, Scoring.samples, "n of at least 1", repr(n), ArgumentError)
+        chosen = SamplingParams.of(params, options)
+        wanted = "a temperature above 0, to draw"
+        expect(chosen.temperature > 0, Scoring.samples, wanted, chosen.temperature, ArgumentError)
+        each = [
+            replace(
+                chosen,
+                logprobs=chosen.logprobs or 0,
+                seed=None if chosen.seed is None else chosen.seed + i,
+            )
+            for i in range(n)
+        ]
+        found: list[Result] = self.generate_batch([prompt] * n, each)
+        return sorted(found, key=_mean_logprob, reverse=True)
 
     @inference_mode()
     def logits(self, ids: Sequence[int]) -> Tensor:
@@ -60,3 +99,8 @@ class Scoring:
             self.model, ids, window=window, cache_dtype=self.cache_dtype
         )
         return math.exp(total / scored)
+
+
+def _mean_logprob(result: Result) -> float:
+    values = [each.logprob for each in result.logprobs]
+    return sum(values) / len(values) if values else -math.inf
