@@ -158,7 +158,7 @@ remove_invalid_values exponential_decay_length_penalty directionality pooler_fc_
 pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type
 sbert_ce_default_activation_function function_to_apply
 sentence_transformers problem_type _commit_hash transformers_weights id2label num_labels _num_labels
-pretraining_tp
+pretraining_tp cache_implementation
 """
 WITHOUT_EFFECT = frozenset(_WITHOUT_EFFECT.split())
 # What transformers lets a config say of every call, and its defaults: here the call says it.

@@ -56,6 +56,17 @@ class Config(DecoderConfig):
 class Cohere2Config(Config):
     """Of Hugging Face's `Cohere2Config`."""
 
+    # Published files repeat what the family is.
+    without_effect: ClassVar[frozenset[str]] = DecoderConfig.without_effect | {
+        "layer_switch",
+        "order_of_interleaved_layers",
+        "position_embedding_type",
+        "rotary_pct",
+        "use_embedding_sharing",
+        "use_gated_activation",
+        "use_parallel_block",
+        "use_parallel_embedding",
+    }
     theta: ClassVar[float] = 10000.0
     defaults: ClassVar[Mapping[str, Any]] = {**Config.defaults, "sliding_window": 4096}
 

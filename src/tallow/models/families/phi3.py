@@ -28,9 +28,15 @@ class Config(DecoderConfig):
         "pad_token_id": 32000,
     }
     rotary_share: ClassVar[float | None] = 1.0
-    without_effect: ClassVar[frozenset[str]] = frozenset(
-        {*DecoderConfig.without_effect, "original_max_position_embeddings"}  # but for longrope
-    )
+    # The first counts for longrope; the rest is of published files, and read by nobody.
+    without_effect: ClassVar[frozenset[str]] = DecoderConfig.without_effect | {
+        "original_max_position_embeddings",
+        "attention_bias",
+        "full_attn_mod",
+        "interpolate_factor",
+        "lm_head_bias",
+        "mlp_bias",
+    }
     scalings: ClassVar[tuple[str, ...]] = ("longrope",)
 
     @property
