@@ -216,7 +216,8 @@ def stored_names(model, folder: Path, grads) -> dict[str, torch.Tensor]:
     """Gradients under the names that `save_pretrained` writes, joined where it joins tensors."""
     own = {n: p.detach().float() for n, p in model.named_parameters()}
     files = {n: t.float() for n, t in load_file(folder / "model.safetensors").items()}
-    stacked = any(n.endswith("block_sparse_moe.input_linear.weight") for n in files)  # as ours are
+    # Our module of the hybrid has the file's own tensors.
+    stacked = folder.name.startswith("granitemoehybrid") and any("input_linear" in n for n in files)
     if not stacked:
         grads = dict(split_experts(grads))
         own |= dict(split_experts(own))
@@ -244,7 +245,8 @@ def stored_names(model, folder: Path, grads) -> dict[str, torch.Tensor]:
 
 def split_experts(tensors):
     """What is stacked of each expert's gate and up projections, by the names of our modules."""
-    for name, value in tensors.items():
+    for stored, value in tensors.items():
+        name = stored.replace(".block_sparse_moe.", ".mlp.")
         stem, _, role = name.rpartition(".")
         if not stem.endswith(".experts"):
             yield name, value

@@ -81,6 +81,7 @@ gpt_neo: GPTNeoForCausalLM GPTNeoModel
 gpt_neox: GPTNeoXForCausalLM GPTNeoXModel
 gptj: GPTJForCausalLM GPTJModel
 granite: GraniteForCausalLM=Granite GraniteModel
+granitemoe: GraniteMoeForCausalLM=GraniteMoe GraniteMoeModel
 granitemoehybrid: GraniteMoeHybridModel GraniteMoeHybridForCausalLM
 helium: HeliumForCausalLM=Helium HeliumModel HeliumForSequenceClassification
     HeliumForTokenClassification
@@ -138,6 +139,7 @@ nomic_bert: NomicBertModel NomicBertForMaskedLM NomicBertForSequenceClassificati
 olmo: OlmoForCausalLM=Olmo OlmoModel OlmoForSequenceClassification
 olmo2: Olmo2ForCausalLM=Olmo2 Olmo2Model Olmo2ForSequenceClassification
 olmo3 = olmo2: Olmo3ForCausalLM=Olmo3 Olmo3Model Olmo3ForSequenceClassification
+olmoe: OlmoeForCausalLM=Olmoe OlmoeModel
 open_clip: OpenCLIPModel
 paligemma: PaliGemmaForConditionalGeneration
 pegasus: PegasusModel PegasusForConditionalGeneration PegasusForCausalLM
@@ -254,6 +256,14 @@ hunyuan-dense: hunyuan_v1_dense
 jamba: jamba
 lfm2: lfm2
 llama: mixtral if expert_count, llama
+granitemoe: granitemoe
+jamba: jamba
+lfm2: lfm2
+llama: mixtral if expert_count, llama
+mamba2: mamba2
+olmo2: olmo3 if attention.sliding_window, olmo2
+olmoe: olmoe
+phi3: phi3
 mamba: falcon_mamba if ssm.dt_b_c_rms, mamba
 mamba2: mamba2
 mpt: mpt

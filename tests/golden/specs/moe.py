@@ -51,6 +51,15 @@ YARN = {
 }  # fmt: skip
 
 SPECS = {
+    **decoder(
+        "olmoe", "Olmoe", num_key_value_heads=4, num_experts=6,
+        num_experts_per_tok=2, intermediate_size=32, pad_token_id=0,
+    ),
+    **decoder(
+        "granitemoe", "GraniteMoe", stds={"*.router.weight": 0.3}, num_local_experts=5,
+        num_experts_per_tok=2, intermediate_size=32, embedding_multiplier=1.5,
+        attention_multiplier=0.3, residual_multiplier=0.6, logits_scaling=1.3,
+    ),
     **decoder("deepseek_v2", "DeepseekV2", **LATENT, q_lora_rank=None),
     "deepseek_v2_groups": Spec(
         "DeepseekV2ForCausalLM",
