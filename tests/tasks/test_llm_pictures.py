@@ -191,6 +191,14 @@ def test_models_of_text_alone_refuse_pictures():
             llm.generate("Hello", images=[picture(4, 4)])
 
 
+@every_model
+def test_context_is_overridden(folders, name):
+    with tl.LLM(folders(name), context=30) as llm:
+        assert llm.model.context == 30
+        with pytest.raises(ContextError, match="fewer than 30 tokens"):
+            llm.chat(asked("a question that is long", picture(20, 30)))
+
+
 def test_a_prompt_fills_the_context(tmp_path):
     with (
         tl.LLM(write(tmp_path / "small", "llava", context=20)) as llm,

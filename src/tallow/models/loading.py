@@ -19,6 +19,7 @@ from tallow.models.config import DecoderConfig
 from tallow.models.family import IGNORABLE, ModelSpec, identify
 from tallow.models.fields import MAX_SIZE
 from tallow.models.foreign import translated
+from tallow.models.parts import Part
 from tallow.models.prefix import adopt, leave_out, untie, with_prefix
 from tallow.nn import Module, deferred
 from tallow.nn.parameter import DeferredParameter
@@ -190,9 +191,7 @@ def build(
     found = identify(source, task, config)
     cfg, named = found.config, found.source
     if context is not None:
-        decoder = isinstance(cfg, DecoderConfig) or hasattr(cfg, "context")
-        expect(decoder, load, "no context= for a model that is no decoder", context, ArgumentError)
-        found = replace(found, config=replace(cfg, max_position_embeddings=context))
+        found = replace(found, config=_with_context(cfg, context))
     if dtype is None and any(named.info(name).dtype == "f64" for name in named.names()):
         dtype = f32  # no kernel multiplies f64 weights with the f32 of activations
     gguf = source.config is None and config is None
@@ -214,6 +213,20 @@ def build(
     if checks.wanted():
         checks.name_non_finite(model)
     return model.eval().requires_grad_(False).to(device)
+
+
+def _with_context(cfg: Any, context: int) -> Any:
+    """The config of a decoder, or of a model with one for its text, with so many positions."""
+    text: Any = getattr(cfg, "text_config", None)
+    whole: Any = text.config if isinstance(text, Part) else text
+    inner = isinstance(whole, DecoderConfig)
+    decoder = isinstance(cfg, DecoderConfig) or hasattr(cfg, "context") or inner
+    expect(decoder, load, "no context= for a model that is no decoder", context, ArgumentError)
+    if not inner:
+        return replace(cfg, max_position_embeddings=context)
+    whole = replace(whole, max_position_embeddings=context)
+    part = replace(text, config=whole) if isinstance(text, Part) else whole
+    return replace(cfg, text_config=part)
 
 
 def _tell_origin(model: Any, source: WeightSource, values: Mapping[str, Any] | None) -> None:
