@@ -53,5 +53,5 @@ check() {
     exit 1
   fi
 }
-check "libraries" "$native" 4600000
-check "files" "$bytes" 10900000
+check "libraries" "$native" 4700000
+check "files" "$bytes" 11900000

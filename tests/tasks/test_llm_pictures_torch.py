@@ -9,7 +9,6 @@ from PIL import Image
 
 import tallow as tl
 from tasks.pictured import MODELS, WHOLE, asked, picture, write
-from vision.reference import reference
 
 pytestmark = pytest.mark.needs_torch
 SHAPES = [(20, 30), (16, 16), (41, 9), (1, 1)]
@@ -21,6 +20,8 @@ def theirs(name, folder):
     import transformers
     from transformers.models.idefics3 import processing_idefics3
     from transformers.models.qwen2_vl import processing_qwen2_vl
+
+    from vision.reference import reference
 
     model = transformers.AutoModelForImageTextToText.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"
@@ -138,6 +139,8 @@ def test_prompts_that_go_in_whole(tmp_path):
     shown = Image.fromarray(picture(20, 30))
     with tl.LLM(folder, activations="float") as llm:
         ours = llm.generate("what is it?", images=[shown], max_tokens=64, ignore_eos=True)
+    from vision.reference import reference
+
     pixels = reference(WHOLE["paligemma"][3])([shown], return_tensors="pt")
     ids = tokens("<image>" * 16 + "what is it?\n", return_tensors="pt")["input_ids"]
     with torch.no_grad():

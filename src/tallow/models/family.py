@@ -130,6 +130,6 @@ def _from_gguf(source: WeightSource, task: str | None) -> ModelSpec:
     layout = row.gguf
     assert layout is not None, "the table says so"
     model = row.generative if task is None else choose(row, None, task, where)
-    cfg = read_gguf(source, str(name), layout, model.config_class)
+    cfg = read_gguf(source, str(name), layout, row.generative.config_class)  # no head has keys
     named = source if layout.rules is None else source.arrange(layout.rules(cfg))
     return ModelSpec(row, model, cfg, named.rename(layout.names))

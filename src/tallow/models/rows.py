@@ -79,14 +79,14 @@ gpt2: GPT2LMHeadModel GPT2Model GPT2ForSequenceClassification GPT2ForTokenClassi
 gpt_bigcode: GPTBigCodeForCausalLM GPTBigCodeModel
 gpt_neo: GPTNeoForCausalLM GPTNeoModel
 gpt_neox: GPTNeoXForCausalLM GPTNeoXModel
+gpt_oss: GptOssForCausalLM=GptOss GptOssModel GptOssForSequenceClassification
+    GptOssForTokenClassification
 gptj: GPTJForCausalLM GPTJModel
 granite: GraniteForCausalLM=Granite GraniteModel
 granitemoe: GraniteMoeForCausalLM=GraniteMoe GraniteMoeModel
 granitemoehybrid: GraniteMoeHybridModel GraniteMoeHybridForCausalLM
 helium: HeliumForCausalLM=Helium HeliumModel HeliumForSequenceClassification
     HeliumForTokenClassification
-gpt_oss: GptOssForCausalLM=GptOss GptOssModel GptOssForSequenceClassification
-    GptOssForTokenClassification
 hiera: HieraModel HieraForImageClassification HieraBackbone
 hubert: HubertModel HubertForCTC HubertForSequenceClassification
 hunyuan_v1_dense: HunYuanDenseV1ForCausalLM=HunYuanDenseV1 HunYuanDenseV1Model
@@ -252,24 +252,18 @@ gpt2: gpt2
 gptneox: gpt_neox
 granite: granite
 granitehybrid: granitemoehybrid
+granitemoe: granitemoe
 hunyuan-dense: hunyuan_v1_dense
 jamba: jamba
 lfm2: lfm2
 llama: mixtral if expert_count, llama
-granitemoe: granitemoe
-jamba: jamba
-lfm2: lfm2
-llama: mixtral if expert_count, llama
-mamba2: mamba2
-olmo2: olmo3 if attention.sliding_window, olmo2
-olmoe: olmoe
-phi3: phi3
 mamba: falcon_mamba if ssm.dt_b_c_rms, mamba
 mamba2: mamba2
 mpt: mpt
 nemotron: nemotron
 olmo: olmo
 olmo2: olmo3 if attention.sliding_window, olmo2
+olmoe: olmoe
 phi2: phi
 phi3: phi3
 qwen2: qwen2
