@@ -108,6 +108,8 @@ def test_what_these_models_do_not_know_is_told(ctc, moonshine, tmp_path):
             task.transcribe(sound(0.2), **{name: value})
     with pytest.raises(ArgumentError, match="a Whisper model for this"):
         list(tl.Transcriber(moonshine).stream([sound(0.2)]))
+    with pytest.raises(ArgumentError, match="does not tell when words are said"):
+        tl.Transcriber(moonshine).transcribe(sound(0.2), word_timestamps=True)
     with pytest.raises(ArgumentError, match="a Whisper model for this"):
         task.detect_language(sound(0.2))
     shutil.copytree(Case("wav2vec2_ctc").folder, tmp_path / "bare")

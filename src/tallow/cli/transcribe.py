@@ -52,7 +52,7 @@ Temperature = Annotated[
 def transcribe(
     files: Files,
     model: Annotated[
-        str, Option("Alias, path or reference of a Whisper model.", short="-m")
+        str, Option("Alias, path or reference: Whisper, Moonshine or a CTC model.", short="-m")
     ] = "whisper-tiny.en",
     output: Output = None,
     format: Annotated[
@@ -70,7 +70,7 @@ def transcribe(
     force: options.Force = False,
     threads: options.Threads = None,
 ) -> None:
-    """Write down speech by Whisper models: text, subtitles (srt, vtt), tables (tsv) or JSON.
+    """Write down speech: text, subtitles (srt, vtt), tables (tsv) or JSON.
 
     Models are folders of Hugging Face's or CTranslate2's, or files of whisper.cpp's. PCM wav needs
     no package, other files and rates need 'tallow[audio]'.

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from tallow.errors import ArgumentError, expect
 from tallow.factories import zeros
 from tallow.ops import cat
 from tallow.tasks.ctc import CtcReader
@@ -79,7 +80,13 @@ class GeneratedSpeech:
         self._model = model
 
     def transcribe(self, samples: Tensor, words: bool) -> Transcription:
-        """What is said in one sound; there are no times of words."""
+        """What is said in one sound.
+
+        Raises:
+            ArgumentError: times of words are asked for, which such a model does not tell.
+        """
+        wanted = "false for a model that does not tell when words are said"
+        expect(not words, "transcribe: word_timestamps", wanted, words, ArgumentError)
         made = []
         for begin, end in quiet_pieces(samples):
             piece = samples[begin:end]
