@@ -47,7 +47,27 @@ class Case:
 
     @cached_property
     def options(self) -> dict:
-        return json.loads(self.notes["options"])
+        """What a call is given beside tensors."""
+        return {**self.lists, **json.loads(self.notes["options"])}
+
+    @cached_property
+    def reads_places(self) -> bool:
+        """Whether values decide shapes: where pictures stand among ids, or their sizes."""
+        return {"input_ids", "pixel_values"} <= self.inputs.keys() and any(
+            key in self.config
+            for key in ("image_token_id", "image_token_index", "vision_start_token_id")
+        )
+
+    @cached_property
+    def config(self) -> dict:
+        return json.loads((self.folder / "config.json").read_text())
+
+    def others(self) -> dict[str, tl.Tensor]:
+        """Inputs of the same shapes with other values; places of pictures among ids stay."""
+        return {
+            k: x.roll(1) if x.dtype.kind == "f" else x if self.reads_places else x.flip(-1)
+            for k, x in self.inputs.items()
+        }
 
     def load(self, **options):
         return build(open_weights(self.folder), **options)
@@ -55,7 +75,7 @@ class Case:
     def run(self, model, inputs=None) -> dict[str, tl.Tensor]:
         """The results that the golden has, by their names there."""
         given = self.inputs if inputs is None else inputs
-        found = model(**given, **self.lists, **self.options)
+        found = model(**given, **self.options)
         return flat(found, self.expected)
 
     def check(self, found, tolerance=TOLERANCE) -> None:

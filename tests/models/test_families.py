@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 
 import tallow as tl
 from models.conftest import ROOT
+from models.golden_families import CASES as GOLDENS
+from models.golden_families import ROOT as ROOT_OF_GOLDENS
 from tallow.errors import ContextError
 from tallow.models import FAMILIES, CausalLM, build, rows
 from tallow.weights import open_weights
@@ -31,7 +34,8 @@ def close(a, b, tolerance=1e-4):
 
 def test_every_family_of_decoders_has_a_case():
     decoders = {name for name, row in FAMILIES.items() if issubclass(row.model, CausalLM)}
-    assert decoders <= CASES.keys()
+    goldens = (json.loads((ROOT_OF_GOLDENS / n / "config.json").read_text()) for n in GOLDENS)
+    assert decoders <= CASES.keys() | {each.get("model_type") for each in goldens}
 
 
 @pytest.mark.parametrize(("case", "form"), PAIRS)

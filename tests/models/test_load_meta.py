@@ -14,7 +14,11 @@ UNTIED = {"cls.predictions.decoder.weight", "lm_head.decoder.weight"}
 
 def facts(model):
     state = (*model.named_parameters(), *model.named_buffers())
-    return {name: (x.shape, x.dtype, x.stride(), x.requires_grad) for name, x in state}
+    return {
+        # Experts may be parts of a joined tensor of the file, which lie apart.
+        name: (x.shape, x.dtype, x.ndim != 3 and x.stride(), x.requires_grad)
+        for name, x in state
+    }
 
 
 def devices(model):
@@ -38,7 +42,12 @@ def test_shapes_are_those_of_the_file(name, monkeypatch):
     assert devices(model) <= {"meta"}
     assert wanted.keys() - facts(model).keys() <= UNTIED
     assert facts(model) == {name: wanted[name] for name in facts(model)}
-    out = case.run(model, {key: x.to("meta") for key, x in case.inputs.items()})
+    inputs = {key: x.to("meta") for key, x in case.inputs.items()}
+    if case.reads_places:
+        with pytest.raises(DeviceError, match="expected a tensor with values"):
+            case.run(model, inputs)
+        return
+    out = case.run(model, inputs)
     assert {x.device.type for x in out.values()} == {"meta"}
 
 

@@ -34,6 +34,8 @@ CONTIGUOUS = {
     "layer_norm_backward",  # their gradients always are
     "best_boxes",
     "causal_conv1d",
+    "expert_linear",
+    "expert_outer",
     "gated_recurrence",
     "gather_sum",
     "sample_grid",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
 import tallow as tl
 from models.golden_families import CASES, Case, close
+from tallow.errors import TallowError
 from tallow.onnx.exporter.tracing import named_results
 
 TOLERANCE = 1e-4
@@ -20,10 +23,25 @@ LEVELS = ("ORT_ENABLE_ALL", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_BASIC", "ORT_DISA
 FIXED_LENGTH = {
     "open_clip": "all of a context", "open_clip_siglip": "all of a context",
 }  # fmt: skip
+# What is refused, each in a clear error. Recurrences are unrolled by the length; weights that are
+# normed anew, and codes by steps, are other calls at other sizes; Pixtral's pictures have sizes of
+# their own; Silero's state is of one batch.
+_REFUSED = """
+bamba bamba_generate encodec falcon_mamba falcon_mamba_generate granitemoehybrid
+granitemoehybrid_experts granitemoehybrid_generate granitemoehybrid_rope hubert_ctc jamba
+jamba_experts jamba_generate mamba mamba2 mamba2_generate mamba2_limits mamba2_model
+mamba_biased mamba_generate mamba_model mimi mimi_fine pixtral qwen3_next qwen3_next_biased
+qwen3_next_generate recurrent_gemma recurrent_gemma_generate silero_vad unispeech_ctc
+unispeech_sat_classes wav2vec2 wav2vec2_adapters wav2vec2_classes wav2vec2_ctc wav2vec2_frames
+wav2vec2_xvector wavlm wavlm_xvector
+"""
+REFUSED = frozenset(_REFUSED.split())
 
 
 def dynamic_of(case: Case) -> dict[str, dict[int, str]]:
-    """The first axis of every input, and the lengths of texts."""
+    """The first axis of every input, and the lengths of texts; none where places are in ids."""
+    if case.reads_places:
+        return {name: {} for name in case.inputs}
     found = {}
     for name, x in case.inputs.items():
         is_image = case.name in TOWERS and "pixel" in name
@@ -37,6 +55,10 @@ def dynamic_of(case: Case) -> dict[str, dict[int, str]]:
             if same and x.ndim >= 2 and x.shape[1] == ids.shape[1]:
                 found[name][1] = size
     return found
+
+
+def refusal(name):
+    return pytest.raises(TallowError) if name in REFUSED else contextlib.nullcontext()
 
 
 def at(case: Case, dynamic, sizes) -> dict[str, tl.Tensor]:
@@ -86,10 +108,13 @@ def test_onnx_runtime_gives_what_the_model_gives(name, tmp_path):
     model = case.load()
     dynamic = dynamic_of(case)
     path = str(tmp_path / "model.onnx")
-    tl.onnx.export(
-        model, {**case.inputs, **case.options}, path, dynamic=dynamic,
-        opset=(17, 21)[len(name) % 2],
-    )  # fmt: skip
+    with refusal(name):
+        tl.onnx.export(
+            model, {**case.inputs, **case.options}, path, dynamic=dynamic,
+            opset=(17, 21)[len(name) % 2],
+        )  # fmt: skip
+    if name in REFUSED:
+        return
     onnx.checker.check_model(path, full_check=True)
     sessions = []
     for level in LEVELS if name in MAGNIFIED else LEVELS[:1]:
@@ -111,7 +136,10 @@ def test_what_is_exported_loads_again(name, tmp_path):
     model = case.load()
     dynamic = dynamic_of(case)
     path = tmp_path / "model.onnx"
-    tl.onnx.export(model, {**case.inputs, **case.options}, path, dynamic=dynamic)
+    with refusal(name):
+        tl.onnx.export(model, {**case.inputs, **case.options}, path, dynamic=dynamic)
+    if name in REFUSED:
+        return
     loaded = tl.onnx.load(path)
     weights = dict([*model.named_parameters(), *model.named_buffers()])
     names = {name for name, _ in loaded.named_parameters() if not name.startswith("constant/")}

@@ -18,7 +18,8 @@ from text.test_pipeline_python import CUTS, FLAGS, KNOWN, NORMALIZERS, REGEX, TE
 from text.test_vocab_files import CASES, GOLDEN, unpack
 from text.tiny_tokenizers import RULES
 
-OWN = ("siglip", "siglip_cased")  # SentencePiece's own search, in single precision: refused
+# SentencePiece's own search, in single precision, words beside a model of it, bytes: refused.
+OWN = ("siglip", "siglip_cased", "byt5", "m2m_100", "marian")
 KINDS = ("bpe", "spm", "wordpiece", "unigram")
 
 
@@ -154,7 +155,7 @@ def test_rows(name, left, tmp_path):
 @pytest.mark.parametrize("name", OWN)
 def test_what_has_no_form_is_refused(name, tmp_path):
     ours = Tokenizer.from_folder(unpack(name, tmp_path))
-    with pytest.raises(ModelError, match=r"tokenizer tables: .*siglip.* has no form there"):
+    with pytest.raises(ModelError, match=r"tokenizer tables: .* has no form there"):
         tokenizer_tables(ours)
 
 

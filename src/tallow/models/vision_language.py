@@ -12,6 +12,7 @@ from tallow.dtype import DType, f32, i64
 from tallow.errors import ArgumentError, ModelError, expect
 from tallow.factories import tensor, zeros, zeros_like
 from tallow.models import losses
+from tallow.models.blocks.embedding import text_inputs
 from tallow.models.blocks.positions import last_positions
 from tallow.models.decoder_model import DecoderModel
 from tallow.models.generation import GenerativeModel, check_kept
@@ -162,6 +163,7 @@ class VisionLanguage(GenerativeModel):
             alone = input_ids is not None and embeds is None
             wanted = "input_ids, and no inputs_embeds, beside pictures"
             expect(alone, "forward", wanted, "others", ArgumentError)
+            text_inputs(input_ids, None)
             assert input_ids is not None
             with inference_mode(state is not None):
                 embeds = self.merged(input_ids, self.features(given))

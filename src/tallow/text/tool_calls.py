@@ -7,7 +7,6 @@ alone or behind `<|python_tag|>`, and the channels of gpt-oss (harmony).
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -89,6 +88,8 @@ def _opened(call: Any) -> Any:
     given = inner.get("arguments") if isinstance(inner, dict) else None
     if not isinstance(given, str):
         return call
+    import json
+
     try:
         value = json.loads(given)
     except (ValueError, RecursionError):
@@ -111,6 +112,8 @@ def _call(value: Any) -> Call | None:
     name = next((value[key] for key in _NAMES if isinstance(value.get(key), str)), None)
     given: Any = next((value[key] for key in _ARGUMENTS if key in value), {})
     if isinstance(given, str):
+        import json
+
         try:
             given = json.loads(given)
         except (ValueError, RecursionError):
@@ -122,6 +125,8 @@ def _call(value: Any) -> Call | None:
 
 def _values(text: str) -> Iterator[tuple[Any, int]]:
     """JSON values that follow each other, with what may stand between, and where each ends."""
+    import json
+
     decoder, at = json.JSONDecoder(), 0
     while True:
         while at < len(text) and text[at] in " \t\r\n;,":
@@ -186,6 +191,8 @@ def _functions(text: str) -> list[Call]:
 
 def _value(text: str) -> Any:
     """What JSON makes of a parameter, or the text itself."""
+    import json
+
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

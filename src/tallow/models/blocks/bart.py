@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tallow.dtype import i64
-from tallow.errors import ArgumentError, ContextError, expect
+from tallow.errors import ContextError, expect
 from tallow.factories import arange
 from tallow.models import losses
 from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.attention import Attention
-from tallow.models.blocks.embedding import Embedding
+from tallow.models.blocks.embedding import Embedding, text_inputs
 from tallow.models.blocks.heads import as_mask
 from tallow.models.outputs import BaseOutput, LogitsOutput
 from tallow.models.states import SelfAndCross, State
@@ -151,10 +151,7 @@ class BartEncoder(BartTower):
         Raises:
             ContextError: more positions than there are.
         """
-        given = ids if embeds is None else embeds
-        good = (ids is None) != (embeds is None) and given is not None
-        expect(good, "forward", "input_ids or inputs_embeds", "both or none", ArgumentError)
-        assert given is not None
+        given = text_inputs(ids, embeds)
         n, most = given.shape[1], self.embed_positions.count
         expect(n <= most, "input", f"at most {most} positions", n, ContextError)
         states = [self.embed(ids, embeds, arange(n, dtype=i64).unsqueeze(0))]

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tallow.dtype import i64
-from tallow.errors import ArgumentError, expect
 from tallow.factories import arange
 from tallow.models.blocks.activation import ACTIVATIONS, Activation, linear_then
-from tallow.models.blocks.embedding import Embedding
+from tallow.models.blocks.embedding import Embedding, text_inputs
 from tallow.models.blocks.heads import as_mask
 from tallow.models.blocks.relative import buckets, by_distance, hidden
 from tallow.models.configs import Config, custom, layers, size, token
@@ -334,8 +333,7 @@ class T5EncoderStack(T5Stack):
         output_hidden_states: bool = False,
     ) -> BaseOutput:
         """Ids `(batch, m)`, or their embeddings → hidden states `(batch, m, size)`."""
-        good = (ids is None) != (embeds is None)
-        expect(good, "forward", "input_ids or inputs_embeds", "both or none", ArgumentError)
+        text_inputs(ids, embeds)
         seen: list[Tensor] | None = [] if output_hidden_states else None
         x = self.embed_tokens(ids) if embeds is None else embeds
         x = self.run(x, LayerInputs(mask, seen=seen))

@@ -11,6 +11,7 @@ from tallow.errors import ArgumentError, ModelError, expect
 from tallow.factories import arange, tensor
 from tallow.lazy_dataclasses import replace
 from tallow.models import losses
+from tallow.models.blocks.embedding import text_inputs
 from tallow.models.blocks.positions import last_positions
 from tallow.models.configs import size
 from tallow.models.fields import Fields
@@ -184,8 +185,7 @@ class PaliGemmaForConditionalGeneration(Projected):
         """
         check_kept(logits_to_keep)
         expect(state is None, "state", "none (generate keeps one)", "some", ArgumentError)
-        good = (input_ids is None) != (inputs_embeds is None)
-        expect(good, "forward", "input_ids or inputs_embeds", "both or none", ArgumentError)
+        text_inputs(input_ids, inputs_embeds)
         if pixel_values is not None:
             wanted = "input_ids beside pictures"
             expect(input_ids is not None, "forward", wanted, "none", ArgumentError)
