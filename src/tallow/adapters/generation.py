@@ -23,16 +23,19 @@ class _Adapted:
     def decode(self, ids: Tensor | None, state: State, *, embeds: Tensor | None = None) -> Tensor:
         """As the model's, with the selection."""
         with self._using(self.selection):
-            return self._model.decode(ids, state, embeds=embeds)  # type: ignore[no-any-return]
+            found: Tensor = self._model.decode(ids, state, embeds=embeds)
+        return found
 
     def _last(self, ids: Tensor | None, state: State, *, embeds: Tensor | None = None) -> Tensor:
         with self._using(self.selection):
-            return self._model.decode_last(ids, state, embeds=embeds)  # type: ignore[no-any-return]
+            found: Tensor = self._model.decode_last(ids, state, embeds=embeds)
+        return found
 
     def head(self, hidden: Tensor) -> Tensor:
         """As the model's, with the selection."""
         with self._using(self.selection):
-            return self._model.head(hidden)  # type: ignore[no-any-return]
+            found: Tensor = self._model.head(hidden)
+        return found
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """As the model's, with the selection."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from tallow.models.blocks.embedding import Embedding
 from tallow.models.decoder_model import DecoderModel
 from tallow.models.fields import Fields
 from tallow.nn import LayerNorm, Module
+from tallow.tensor import Tensor
 
 _NAMES = {
     "hidden_size": "n_embd",
@@ -40,3 +42,16 @@ class LayerNormModel(DecoderModel):
     def make_norm(cfg: Any) -> Module:
         """The norm behind the layers."""
         return LayerNorm(cfg.hidden_size, cfg.rms_norm_eps)
+
+
+class LearnedPositionsModel(LayerNormModel):
+    """The same with learned positions, `wpe`, beside the words."""
+
+    def __init__(self, cfg: Any) -> None:
+        super().__init__(cfg)
+        self.wpe = Embedding(cfg.max_position_embeddings, cfg.hidden_size)
+
+    def embed(self, ids: Tensor | None, embeds: Tensor | None, positions: Tensor) -> Tensor:
+        """Words and their positions."""
+        found: Tensor = super().embed(ids, embeds, positions) + self.wpe(positions)
+        return found

@@ -11,16 +11,14 @@ from typing import Any, ClassVar, Self
 from tallow.lazy_dataclasses import dataclass, replace
 from tallow.models.blocks import DecoderLayer, DecoderNames, LayerNames, Mlp, Norms, Rope
 from tallow.models.blocks.activation import ACTIVATIONS
-from tallow.models.blocks.embedding import Embedding
 from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import decoder_attention
 from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUFLayout, Key
 from tallow.models.gguf_rows import joined_rows
-from tallow.models.gpt_model import LayerNormModel, gpt_fields
+from tallow.models.gpt_model import LearnedPositionsModel, gpt_fields
 from tallow.nn import LayerNorm, Module
-from tallow.tensor import Tensor
 from tallow.weights import NameMap
 
 
@@ -92,21 +90,12 @@ GGUF = GGUFLayout(
 )  # fmt: skip
 
 
-class GPTBigCodeModel(LayerNormModel):
+class GPTBigCodeModel(LearnedPositionsModel):
     """The decoder without a head."""
 
     config_class = Config
     part_names = DecoderNames("wte", "h", "ln_f")
     ignorable = (r"h\.\d+\.attn\.(masked_)?bias",)
-
-    def __init__(self, cfg: Config) -> None:
-        super().__init__(cfg)
-        self.wpe = Embedding(cfg.max_position_embeddings, cfg.hidden_size)
-
-    def embed(self, ids: Tensor | None, embeds: Tensor | None, positions: Tensor) -> Tensor:
-        """Words and their learned positions."""
-        found: Tensor = super().embed(ids, embeds, positions) + self.wpe(positions)
-        return found
 
     @staticmethod
     def make_layer(cfg: Any, index: int, rope: Rope | None) -> Module:

@@ -8,12 +8,11 @@ from typing import Any, ClassVar, Self
 from tallow.lazy_dataclasses import replace
 from tallow.models.blocks import DecoderLayer, DecoderNames, LayerNames, Mlp, Norms, Rope
 from tallow.models.blocks.activation import ACTIVATIONS
-from tallow.models.blocks.embedding import Embedding
 from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import decoder_attention
 from tallow.models.fields import Fields
-from tallow.models.gpt_model import LayerNormModel
+from tallow.models.gpt_model import LearnedPositionsModel
 from tallow.nn import LayerNorm, Module
 from tallow.tensor import Tensor
 
@@ -83,21 +82,12 @@ class InnerAttention(Module):
         return found
 
 
-class GPTNeoModel(LayerNormModel):
+class GPTNeoModel(LearnedPositionsModel):
     """The decoder without a head."""
 
     config_class = Config
     part_names = DecoderNames("wte", "h", "ln_f")
     ignorable = (r"h\.\d+\.attn\.attention\.(masked_)?bias",)
-
-    def __init__(self, cfg: Config) -> None:
-        super().__init__(cfg)
-        self.wpe = Embedding(cfg.max_position_embeddings, cfg.hidden_size)
-
-    def embed(self, ids: Tensor | None, embeds: Tensor | None, positions: Tensor) -> Tensor:
-        """Words and their learned positions."""
-        found: Tensor = super().embed(ids, embeds, positions) + self.wpe(positions)
-        return found
 
     @staticmethod
     def make_layer(cfg: Any, index: int, rope: Rope | None) -> Module:
