@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from _families_decoders import LANGUAGE, SOUND, Row
+
 BERT = {
     "vocab_size": 8000, "hidden_size": 384, "num_hidden_layers": 4, "num_attention_heads": 6,
     "intermediate_size": 1536, "max_position_embeddings": 514,
@@ -30,8 +32,7 @@ BART = {
 }  # fmt: skip
 TEXT, PICTURE = (4, 64), (1, 3, 224, 224)
 
-# family: (config class, model class, values, input shape)
-ROWS: dict[str, tuple[str, str, dict[str, Any], tuple[int, ...]]] = {
+_ENCODERS: dict[str, tuple[str, str, dict[str, Any], tuple[int, ...]]] = {
     "bert": ("BertConfig", "BertModel", BERT, TEXT),
     "roberta": ("RobertaConfig", "RobertaModel", BERT, TEXT),
     "xlm-roberta": ("XLMRobertaConfig", "XLMRobertaModel", BERT, TEXT),
@@ -129,6 +130,14 @@ ROWS: dict[str, tuple[str, str, dict[str, Any], tuple[int, ...]]] = {
     "clip": ("CLIPVisionConfig", "CLIPVisionModel", {**VIT, "patch_size": 16}, PICTURE),
     "siglip": ("SiglipVisionConfig", "SiglipVisionModel", VIT, PICTURE),
 }  # fmt: skip
+ROWS = {
+    **{
+        name: Row(*row, "input_ids" if len(row[3]) == 2 else "pixel_values")
+        for name, row in _ENCODERS.items()
+    },
+    **LANGUAGE,
+    **SOUND,
+}
 SMALL_RESNET = {"hidden_sizes": [64, 128, 256, 512], "depths": [2, 2, 2, 2], "layer_type": "basic"}
 BLOCK = 0.1  # seconds of one measurement, at least one pass
 
@@ -138,7 +147,7 @@ def make(folder: Path) -> None:
     import torch
     import transformers
 
-    for name, (config_class, model_class, values, _) in ROWS.items():
+    for name, (config_class, model_class, values, _, _) in ROWS.items():
         target = folder / name
         if (target / "model.safetensors").exists():
             continue
@@ -158,14 +167,14 @@ def given(name: str) -> tuple[str, Any]:
     import random
 
     source = random.Random(0)
-    shape = ROWS[name][3]
-    if len(shape) == 2:
+    shape, key = ROWS[name].shape, ROWS[name].key
+    if key == "input_ids":
         rows = [[source.randrange(5, 7000) for _ in range(shape[1])] for _ in range(shape[0])]
-        return "input_ids", rows
+        return key, rows
     count = 1
     for n in shape:
         count *= n
-    return "pixel_values", [source.gauss(0, 1) for _ in range(count)]
+    return key, [source.gauss(0, 1) for _ in range(count)]
 
 
 def side(library: str, folder: Path, threads: int) -> Any:
@@ -177,11 +186,11 @@ def side(library: str, folder: Path, threads: int) -> Any:
         torch.set_num_threads(threads)
 
         def by_torch(name: str) -> Any:
-            cls = getattr(transformers, ROWS[name][1])
+            cls = getattr(transformers, ROWS[name].model)
             model = cls.from_pretrained(folder / name, dtype=torch.float32).eval()
             key, values = given(name)
             kind = torch.long if key == "input_ids" else torch.float32
-            inputs = {key: torch.tensor(values, dtype=kind).reshape(ROWS[name][3])}
+            inputs = {key: torch.tensor(values, dtype=kind).reshape(ROWS[name].shape)}
 
             def run() -> Any:
                 with torch.inference_mode():
@@ -198,7 +207,7 @@ def side(library: str, folder: Path, threads: int) -> Any:
         model = tl.models.load(folder / name)
         key, values = given(name)
         kind = tl.i64 if key == "input_ids" else tl.f32
-        inputs = {key: tl.tensor(values, dtype=kind).reshape(ROWS[name][3])}
+        inputs = {key: tl.tensor(values, dtype=kind).reshape(ROWS[name].shape)}
 
         def run() -> Any:
             with tl.inference_mode():

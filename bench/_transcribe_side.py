@@ -1,6 +1,6 @@
 """One process's side of bench/transcribe.py: files of sound to text, from path to text.
 
-    python bench/_transcribe_side.py tallow|transformers|faster-whisper-TYPE|export MODEL THREADS [FOLDER]
+    python bench/_transcribe_side.py tallow[-DTYPE]|transformers|faster-whisper-TYPE|export MODEL THREADS [FOLDER]
 
 A line on standard input is the path of a sound; the answer has the text, the seconds of a run and
 the processor's seconds. `export` writes the CTranslate2 model as a folder for transformers.
@@ -19,12 +19,12 @@ Reader = Callable[[str], str]
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
-def tallow(model: str, threads: int) -> Reader:
-    """Tallow's Transcriber."""
+def tallow(model: str, threads: int, dtype: str | None) -> Reader:
+    """Tallow's Transcriber, with the file's floats or blocks of `dtype`."""
     import tallow as tl
 
     tl.set_num_threads(threads)
-    owner = tl.Transcriber(model)
+    owner = tl.Transcriber(model, dtype=dtype)
     return lambda path: owner.transcribe(path, language="en").text
 
 
@@ -111,8 +111,8 @@ def main() -> None:
         export(model, sys.argv[4])
         return
     read: Reader
-    if library == "tallow":
-        read = tallow(model, threads)
+    if library.startswith("tallow"):
+        read = tallow(model, threads, library.partition("-")[2] or None)
     elif library == "transformers":
         read = transformers(sys.argv[4], threads)
     else:

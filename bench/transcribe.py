@@ -4,8 +4,9 @@ Each gets the path of a sound and gives its text: a recording of 10 seconds, one
 and all of a package's recordings in a row up to five minutes. Decoding is greedy with the same
 thresholds and temperatures. Each library runs in a process of its own, with the model loaded; the
 processes take turns, a ratio is the median over the pairs of neighbouring runs, of elapsed time and
-of the processor's time (the better measure where other programs run). The word error rate is of the
-others' text by Tallow's.
+of the processor's time (the better measure where other programs run). `tallow` has the floats of
+the file, as faster-whisper's float32 has, `tallow-q8_0` blocks of 8-bit weights, beside its int8.
+The word error rate is of each one's text by Tallow's.
 
     python bench/transcribe.py [--peer-python …/bin/python] [--threads 2] [--sounds beckett …]
 """
@@ -22,6 +23,7 @@ from typing import Any
 import _common as common
 
 SCRIPT = str(Path(__file__).with_name("_transcribe_side.py"))
+OURS = ("tallow", "tallow-q8_0")
 GOALS = {"transformers": 2.0, "faster-whisper": 1.1}
 ASSETS = "pypi:moonshine-voice==0.1.5#moonshine_voice/assets/"
 NAMES = ("two_cities", "beckett", "endgame_nagg_nell", "clone-test")
@@ -60,7 +62,9 @@ def error_rate(wanted: str, found: str) -> float:
 
 def open_sides(given: Any, folder: Path, work: Path) -> dict[str, common.Side]:
     """A process for each library that is there."""
-    commands = {"tallow": [sys.executable, SCRIPT, "tallow", str(folder), str(given.threads)]}
+    commands = {
+        name: [sys.executable, SCRIPT, name, str(folder), str(given.threads)] for name in OURS
+    }
     peer = common.interpreter(given.peer_python, "torch", "transformers", "soundfile", "soxr")
     if peer is not None:
         hf = work / "whisper-hf"
@@ -86,18 +90,19 @@ def measure(sides: dict[str, common.Side], name: str, path: Path, pairs: int) ->
     row: dict[str, Any] = {"sound": name}
     for side, found in runs.items():
         row[side] = {"seconds": statistics.median(each["seconds"] for each in found)}
-        if side == "tallow":
-            continue
-        for kind in ("seconds", "cpu"):
-            theirs = [each[kind] for each in found]
-            row[side][f"{kind}_ratio"] = common.ratio(theirs, [r[kind] for r in runs["tallow"]])
         row[side]["error_rate"] = error_rate(texts[side], texts["tallow"])
+        if side in OURS:
+            continue
+        for own in OURS:
+            for kind in ("seconds", "cpu"):
+                theirs, ours = ([each[kind] for each in run] for run in (found, runs[own]))
+                row[side][f"{kind}_by_{own}"] = common.ratio(theirs, ours)
     return row
 
 
 def main() -> None:
     """Measure each sound, print a table."""
-    options = common.parser(__doc__, pairs=5)
+    options = common.parser(__doc__, pairs=7)
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--model", default="whisper-tiny.en")
     options.add_argument("--sounds", nargs="+", default=["beckett", "two_cities", "five"])
@@ -108,14 +113,17 @@ def main() -> None:
     rows = [measure(sides, name, paths[name], given.pairs) for name in given.sounds]
     for side in sides.values():
         side.close()
-    columns = ("sound", "library", "s", "its s / Tallow's", "processor's time", "words that differ")
+    columns = ["sound", "library", "s", "words that differ"]
+    columns += [f"its {kind} / {own}'s" for own in OURS for kind in ("s", "cpu")]
     made = common.table(f"Whisper tiny.en, {given.threads} threads", *columns)
     for row in rows:
-        made.add_row(row["sound"], "tallow", f"{row['tallow']['seconds']:.2f}", "", "", "")
-        for side in (name for name in sides if name != "tallow"):
-            peer = row[side]
-            ratios = (common.shown(peer[f"{kind}_ratio"]) for kind in ("seconds", "cpu"))
-            made.add_row("", side, f"{peer['seconds']:.2f}", *ratios, f"{peer['error_rate']:.1%}")
+        for side in sides:
+            found = row[side]
+            cells = [f"{found['seconds']:.2f}", f"{found['error_rate']:.1%}"]
+            if side not in OURS:
+                kinds = (f"{kind}_by_{own}" for own in OURS for kind in ("seconds", "cpu"))
+                cells += [common.shown(found[each]) for each in kinds]
+            made.add_row(row["sound"], side, *cells)
     common.show(made)
     result = {"pairs": given.pairs, "threads": given.threads, "goals": GOALS, "rows": rows}
     common.finish("transcribe", result, record=given.record)

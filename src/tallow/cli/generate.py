@@ -44,6 +44,7 @@ def generate(
     json: options.Json = False,
     activations: options.ActivationsOption = Activations.INT8,
     lora: options.Lora = None,
+    dtype: options.DTypeOption = None,
     context: options.Context = None,
     allow_extra: options.AllowExtra = False,
     speculation: options.Speculation = None,
@@ -91,6 +92,7 @@ def generate(
         cache_type=cache_type,
         weights=weights,
         lora=lora,
+        dtype=dtype,
     ) as llm:
         if not json:
             with llm.stream(text, params, images=image, parse_special=not no_special) as stream:

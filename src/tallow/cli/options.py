@@ -95,6 +95,13 @@ Lora = Annotated[
     list[str] | None,
     Option("A LoRA adapter to use, with its weight; may be repeated.", metavar="PATH[:SCALE]"),
 ]
+DTypeOption = Annotated[
+    str | None,
+    Option(
+        "What weights become while loading, as bf16, q8_0 or q4_k.", metavar="TYPE",
+        absent="as in the file",
+    ),
+]  # fmt: skip
 Threads = Annotated[int | None, Option("Threads.", min=1, max=1024, absent="all cores granted")]
 Json = Annotated[bool, Option("Print one JSON document.")]
 Strict = Annotated[bool, Option("Refuse what would be lost, instead of a note.")]
@@ -136,6 +143,7 @@ def open_llm(
     cache_type: CacheType | None = None,
     weights: Weights = Weights.MAPPED,
     lora: Sequence[str] | None = None,
+    dtype: str | None = None,
 ) -> LLM:
     """The model of a command line, with that many threads."""
     from tallow.tasks import LLM
@@ -150,6 +158,7 @@ def open_llm(
         model,
         activations=activations.value,
         weights=weights.value,
+        dtype=dtype,
         context=context,
         allow_extra=allow_extra,
         cache_dtype=cache_type and cache_type.value,

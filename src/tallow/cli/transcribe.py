@@ -68,6 +68,7 @@ def transcribe(
     no_context: Annotated[bool, Option("No text of a window helps the next one.")] = False,
     resume: Annotated[bool, Option("Leave out files whose output is there.")] = False,
     force: options.Force = False,
+    dtype: options.DTypeOption = None,
     threads: options.Threads = None,
 ) -> None:
     """Write down speech: text, subtitles (srt, vtt), tables (tsv) or JSON.
@@ -87,4 +88,4 @@ def transcribe(
         given["temperature"] = temperature
     chosen = None if format is None else format.value
     job = TranscribeJob(output, chosen, resume=resume, force=force)
-    job.run(files, model, given)
+    job.run(files, model, given, dtype)

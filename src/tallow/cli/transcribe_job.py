@@ -55,8 +55,14 @@ class TranscribeJob:
             raise UsageError(f"{self.output}: expected a name that ends in {wanted}, or --format")
         return suffix
 
-    def run(self, words: Sequence[str], model: str, options: Mapping[str, Any]) -> None:
-        """Transcribe everything.
+    def run(
+        self,
+        words: Sequence[str],
+        model: str,
+        options: Mapping[str, Any],
+        dtype: str | None = None,
+    ) -> None:
+        """Transcribe everything, with weights as in the file or rounded to `dtype`.
 
         Raises:
             UsageError: several files and one output.
@@ -78,7 +84,7 @@ class TranscribeJob:
         ]
         if len(left) < len(ready):
             note(f"{len(ready) - len(left)} files are there already")
-        owner = Transcriber(model) if left else None
+        owner = Transcriber(model, dtype=dtype) if left else None
         for item, target in left:
             assert owner is not None
             try:

@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 # Set while a model is loaded whose tokenizer is needed next.
 _tokenizer_next: ContextVar[bool] = ContextVar("tokenizer_next", default=False)
 
+# What weights can be rounded to while loading: the others want an importance matrix.
+BLOCKS = (
+    "q8_0", "q6_k", "q5_k", "q5_1", "q5_0", "iq4_nl", "iq4_xs", "q4_k", "q4_1", "q4_0", "mxfp4",
+    "q3_k", "q2_k",
+)  # fmt: skip
 Activations = Literal["int8", "float"]
 Weights = Literal["mapped", "resident"]
 _OLDER_ACTIVATIONS: dict[Any, Activations] = {"fast": "int8", "exact": "float"}
@@ -59,7 +64,9 @@ def load(
     transformers' pipelines, or `embedding` for the model without a head. `config` has the keys of a
     config.json for weights that come without one, such as a `.pth` file. On `device="meta"` it has
     the shapes and dtypes of the file and runs on them; no weight is read. `dtype` converts float
-    matrices (None keeps the file's, but makes f64 f32; block-quantised ones always stay).
+    matrices (None keeps the file's, but makes f64 f32; block-quantised ones always stay); a block
+    dtype (`q8_0`, `q4_0`, `q4_k` …) rounds the weights of linear layers and experts while loading,
+    and keeps the rest: `tallow quantize` writes that once, by llama.cpp's mixes.
     `context` is how many positions a decoder may take, whatever the file says, and `allow_extra`
     leaves tensors unused that the model has no parameter for. `activations` says what
     block-quantised matrices are multiplied with: `float`, or floats rounded to blocks of `int8`,
@@ -126,8 +133,13 @@ def _prepare_tokenizer(source: WeightSource) -> None:
 def _check_options(target: Any, weights: Any, context: Any) -> None:
     """Refuse what is no value of these options; a caller may give anything."""
     kind = getattr(target, "kind", None)
-    good = target is None or (kind == "f" and target is not f64)
-    expect(good, load, "a float dtype of at most 32 bits", target, ArgumentError)
+    good = (
+        target is None
+        or (kind == "f" and target is not f64)
+        or getattr(target, "name", "") in BLOCKS
+    )
+    wanted = f"a float dtype of at most 32 bits, or one of {' '.join(BLOCKS)}"
+    expect(good, load, wanted, target, ArgumentError)
     modes = get_args(Weights)
     expect(weights in modes, load, f"weights of {modes}", repr(weights), ArgumentError)
     good = context is None or (type(context) is int and 1 <= context <= MAX_SIZE)
@@ -192,6 +204,8 @@ def build(
     cfg, named = found.config, found.source
     if context is not None:
         found = replace(found, config=_with_context(cfg, context))
+    blocks = dtype if dtype is not None and dtype.is_quantized else None
+    dtype = None if blocks is not None else dtype
     if dtype is None and any(named.info(name).dtype == "f64" for name in named.names()):
         dtype = f32  # no kernel multiplies f64 weights with the f32 of activations
     gguf = source.config is None and config is None
@@ -203,7 +217,7 @@ def build(
         ignorable = (*ignorable, _OTHER_FACTORS)
     options = (".*",) if allow_extra else ignorable
     try:
-        fill(model, named, dtype=dtype, ignore=options, device=device)
+        fill(model, named, dtype=dtype, blocks=blocks, ignore=options, device=device)
     except ModelError as error:
         if "expected no such tensor" not in str(error):
             raise

@@ -23,6 +23,7 @@ class Linear(Layer):
     """
 
     exact: bool = False
+    quantizable = True  # whether `load(dtype="q8_0")` makes blocks of the weight
     bias: Parameter | None
 
     def __init__(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from tallow.device import Device, as_device
-from tallow.dtype import DType, by_name
+from tallow.dtype import DType, by_name, f32
 from tallow.errors import ModelError, TallowError
 from tallow.lazy_dataclasses import dataclass
 from tallow.nn import Module, Param
@@ -22,20 +22,23 @@ def fill(
     source: WeightSource,
     *,
     dtype: DType | None = None,
+    blocks: DType | None = None,
     ignore: Iterable[str] = (),
     device: Device | str | None = None,
 ) -> None:
     """Fill every parameter and persistent buffer of `model` with the tensor of its path.
 
     Matrices borrow the file. `dtype` converts the float matrices (block-quantised ones stay);
-    vectors take the dtype that their layer declared, buffers the one they have. `ignore` holds
+    vectors take the dtype that their layer declared, buffers the one they have. `blocks` is the
+    block dtype that float weights of linear layers and experts are rounded to, where it divides
+    their rows; the other matrices stay. `ignore` holds
     regular expressions of names that may stand unused in the source. A parameter shared by two
     modules needs a tensor under one of its paths. On `device="meta"` no tensor is read.
 
     Raises:
         ModelError: one line for every tensor that is missing, misshapen, of a dtype that the
             layer cannot use, that cannot be given in that dtype, or that no parameter asked for.
-            The model is left unfilled then.
+            The model is left unfilled then. Or `blocks` divide the rows of no linear layer.
     """
     place = as_device(device or "cpu")
     found = fit(model, source, dtype=dtype, ignore=ignore)
@@ -48,11 +51,15 @@ def fill(
     ]
     if mismatches:
         raise ModelError(_report(model, source, mismatches))
+    rounded: set[str] = set() if blocks is None else _rounded(model, source, found.chosen, blocks)
     for batch in _batches(source, found.chosen):
         if place.type != "meta":
             source.prefetch(name for _, name in batch)
         for param, name in batch:
-            param.fill(source.take(name, _target(param, source.info(name).dtype, dtype), place))
+            if blocks is not None and name in rounded:
+                param.fill(source.take(name, f32, place).to(blocks))
+            else:
+                param.fill(source.take(name, _target(param, source.info(name).dtype, dtype), place))
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,25 @@ def fit(
         if name not in used and not any(pattern.fullmatch(name) for pattern in skip)
     ]
     return FillPlan(chosen, mismatches, surplus)
+
+
+def _rounded(
+    model: Module, source: WeightSource, chosen: list[tuple[Param, str]], blocks: DType
+) -> set[str]:
+    """Names of the float tensors that become blocks."""
+    layers = (each for each in model.modules() if getattr(each, "quantizable", False))
+    weights = {id(layer.weight) for layer in layers}
+    names = {
+        name
+        for param, name in chosen
+        if id(param.parameter) in weights
+        and param.shape[-1] % blocks.block == 0
+        and by_name(source.info(name).dtype).kind == "f"
+    }
+    if not names:
+        wanted = f"float weights of linear layers with rows of blocks of {blocks.block}"
+        raise ModelError(f"{source.label}: {blocks.name}: expected {wanted}, found none")
+    return names
 
 
 def _batches(

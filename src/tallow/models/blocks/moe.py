@@ -27,6 +27,7 @@ class ExpertLinear(Layer):
     """
 
     exact: bool = False
+    quantizable = True
 
     def __init__(
         self, experts: int, in_features: int, out_features: int, *, bias: bool = False
@@ -76,6 +77,8 @@ class Experts(Module):
 class Router(Linear):
     """Scores of the experts `(tokens, experts)`, and by `choose` those that a token takes."""
 
+    quantizable = False  # a rounded score may choose another expert
+
     def __init__(self, size: int, experts: int, choose: Choose, *, bias: bool = False) -> None:
         super().__init__(size, experts, bias=bias)
         self._choose = choose
@@ -91,6 +94,8 @@ class CorrectedRouter(Linear):
     `e_score_correction_bias` counts for the choice alone. Of several `groups`, those `kept` count
     whose two best experts score most. `renormalise` makes worth sum to `scale`.
     """
+
+    quantizable = False
 
     def __init__(
         self,
