@@ -248,6 +248,7 @@ gemma: gemma
 gemma2: gemma2
 gemma3: gemma3_text
 glm4: glm4
+gpt-oss: gpt_oss
 gpt2: gpt2
 gptneox: gpt_neox
 granite: granite

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, ClassVar, Self
 
+from tallow.errors import ModelError
 from tallow.lazy_dataclasses import dataclass, replace
 from tallow.models.base import define_heads
 from tallow.models.blocks import DecoderLayer, Rope
@@ -14,7 +15,8 @@ from tallow.models.causal_lm import CausalLM
 from tallow.models.config import ATTENTIONS, read_windows
 from tallow.models.decoder_model import DecoderModel, decoder_attention
 from tallow.models.fields import Fields
-from tallow.models.moe_config import MoeConfig
+from tallow.models.gguf_layout import GGUF_DECODER, Key, Kind, windows_every, write_windows
+from tallow.models.moe_config import EXPERT_KEYS, MoeConfig, expert_names
 from tallow.nn import Module, RMSNorm, param
 from tallow.tensor import Tensor
 from tallow.weights.arrange import TensorMap, mapped, rename, split
@@ -110,6 +112,34 @@ RULES = (
     split(_EXPERTS + "biases", _EXPERTS + "gate_proj.bias", _EXPERTS + "up_proj.bias"),
     mapped(_EXPERTS + "down_proj", _EXPERTS + "down_proj.weight", _TURNED),
     rename(_EXPERTS + "down_proj_bias", _EXPERTS + "down_proj.bias"),
+)  # fmt: skip
+
+
+def _to_file(cfg: Config) -> dict[str, tuple[Kind, Any]]:
+    """llama.cpp has the constants of the gates in its code."""
+    if (found := (cfg.swiglu_alpha, cfg.swiglu_limit)) != (1.702, 7.0):
+        wanted = "swiglu_alpha and swiglu_limit of 1.702 and 7 in a GPT-OSS for GGUF"
+        raise ModelError(f"config: expected {wanted}, found {found[0]:g} and {found[1]:g}")
+    return write_windows(cfg)
+
+
+GGUF = GGUF_DECODER.but(
+    names={
+        **expert_names(), "blk.{}.ffn_gate_inp": "model.layers.{}.mlp.router",
+        "blk.{}.post_attention_norm": "model.layers.{}.post_attention_layernorm",
+    },
+    keys=(
+        *EXPERT_KEYS,
+        Key("expert_feed_forward_length", "intermediate_size", attribute="moe_intermediate_size"),
+    ),
+    architecture="gpt-oss",
+    rules=lambda cfg: (
+        rename("blk.{}.attn_sinks.weight", "model.layers.{}.self_attn.sinks"),
+    ),
+    constants={"attention_bias": True},
+    read=windows_every(2),
+    write=_to_file,
+    required=("output.weight", "blk.0.attn_q.bias"),
 )  # fmt: skip
 
 
