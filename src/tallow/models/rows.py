@@ -273,6 +273,7 @@ qwen3: qwen3
 qwen3moe: qwen3_moe
 qwen3next: qwen3_next
 smollm3: smollm3
+stablelm: stablelm
 starcoder: gpt_bigcode
 starcoder2: starcoder2
 t5: t5

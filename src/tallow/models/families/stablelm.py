@@ -14,7 +14,10 @@ from tallow.models.causal_lm import define_causal
 from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import DecoderModel, decoder_attention, gated_mlp
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUF_DECODER, Key, layer_norm_keys
 from tallow.nn import LayerNorm, Module
+from tallow.weights import WeightSource
+from tallow.weights.arrange import TensorMap, WeightConverter, mapped, split
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,54 @@ class Config(DecoderConfig):
             head_norms=fields.flag("qk_layernorm"),
             parallel=fields.flag("use_parallel_residual"),
         )
+
+
+_LAYER = "model.layers.{}.self_attn."
+
+
+def _head_norms(cfg: Config) -> tuple[WeightConverter, ...]:
+    """Files hold the norms of all heads `(heads, size)`, the model one of each head."""
+    if not cfg.head_norms:
+        return ()
+    rules: list[WeightConverter] = []
+    for role, heads_ in (("q", cfg.num_attention_heads), ("k", cfg.num_key_value_heads)):
+        joined, norms = f"{_LAYER}{role}_norms", f"{_LAYER}{role}_layernorm.norms"
+        rules += [
+            mapped(f"blk.{{}}.attn_{role}_norm.weight", joined, _rows(heads_, cfg.head_dim)),
+            split(joined, *(f"{norms}.{head}.weight" for head in range(heads_))),
+        ]
+    return tuple(rules)
+
+
+def _rows(count: int, size: int) -> TensorMap:
+    """`(count, size)` → one behind another."""
+    return TensorMap(
+        lambda x: x.reshape(count * size), lambda x: x.reshape(count, size),
+        lambda _: (count * size,), lambda _: (count, size),
+    )  # fmt: skip
+
+
+def _of_file(fields: Fields, source: WeightSource) -> Mapping[str, Any]:
+    """What a block has says how it is made, as llama.cpp reads it."""
+    return {
+        "use_qkv_bias": "blk.0.attn_q.bias" in source,
+        "qk_layernorm": "blk.0.attn_q_norm.weight" in source,
+        "use_parallel_residual": "blk.0.ffn_norm.weight" not in source,
+    }
+
+
+GGUF = replace(
+    GGUF_DECODER,
+    keys=(
+        *layer_norm_keys("layer_norm_eps"),
+        Key("use_parallel_residual", "use_parallel_residual", "bool", attribute="parallel"),
+    ),
+    rules=_head_norms,
+    read=_of_file,
+    partial=True,
+    biases=("attn_norm", "attn_q", "attn_k", "attn_v", "ffn_norm"),
+    required=("output.weight",),
+)
 
 
 class StableLmModel(DecoderModel):
