@@ -35,6 +35,7 @@ NAMES = [
     if _stands_in_gguf(name)
     and not name.endswith(("_embedded", "_context", "_biased", "_limits", "_scaled", "_dynamic"))
     and not name.endswith("_short")
+    and name != "deepseek_v2_groups"  # which llama.cpp chooses in another way
     and "_local" not in name
 ]
 

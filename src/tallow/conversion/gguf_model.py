@@ -160,7 +160,9 @@ def _sizes(layout: GGUFLayout, cfg: Any) -> dict[str, Any]:
     keys["vocab_size"] = Typed("u32", cfg.vocab_size)
     if layout.write is not None:
         keys |= {name: Typed(kind, value) for name, (kind, value) in layout.write(cfg).items()}
-    return keys | _heads(cfg) if isinstance(cfg, DecoderConfig) else keys
+    if not isinstance(cfg, DecoderConfig):
+        return keys
+    return _scaling(cfg) | keys if layout.latent else keys | _heads(cfg)
 
 
 def _heads(cfg: DecoderConfig) -> dict[str, Any]:

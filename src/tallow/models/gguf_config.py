@@ -39,7 +39,7 @@ def read_gguf(source: WeightSource, architecture: str, layout: GGUFLayout, confi
     values["vocab_size"] = _vocab_size(source, fields)
     values["tie_word_embeddings"] = "output.weight" not in source
     decoder = issubclass(config, DecoderConfig)
-    if decoder:
+    if decoder and not layout.latent:
         by_key = {key.name: values.get(key.field) for key in layout.keys}
         values |= _heads(fields, layout, by_key)
     if layout.read is not None:
@@ -49,9 +49,10 @@ def read_gguf(source: WeightSource, architecture: str, layout: GGUFLayout, confi
     cfg = replace(cfg, **(layout.attributes or {}))
     if not decoder:
         return cfg
+    long = layout.untyped and "rope_factors_long.weight" in source
     return replace(
         cfg,
-        rope_scaling=_rope_scaling(fields, layout.untyped and "rope_factors_long.weight" in source),
+        rope_scaling=cfg.rope_scaling if layout.latent else _rope_scaling(fields, long),
         rope_interleaved=layout.interleaved or cfg.rope_interleaved,
         qkv_bias=layout.qkv_bias or _has_bias(source, "attn_q", "attn_qkv"),
         output_bias="blk.0.attn_output.bias" in source,

@@ -57,9 +57,10 @@ class GGUFLayout:
 
     `interleaved` says that the rotated pairs of queries and keys are neighbours in files, as ggml's
     plain rope wants them; `partial` that heads may be rotated in part; `qkv_bias` that queries,
-    keys and values have biases whatever the file holds. `biases` are the roles of tensors of a
-    block that may have one (None: any), `required` tensors that llama.cpp does not do without.
-    `untyped` says that the factors of longrope need no type beside them.
+    keys and values have biases whatever the file holds. `latent` that the keys of sizes of heads
+    are those of latents, and that `yarn_log_multiplier` is where yarn's growth counts. `biases` are
+    the roles of tensors of a block that may have one (None: any), `required` tensors that llama.cpp
+    does not do without. `untyped` says that the factors of longrope need no type beside them.
     """
 
     names: NameMap
@@ -73,6 +74,7 @@ class GGUFLayout:
     interleaved: bool = False
     partial: bool = False
     qkv_bias: bool = False
+    latent: bool = False
     biases: tuple[str, ...] | None = None
     required: tuple[str, ...] = ()
     untyped: bool = False

@@ -241,6 +241,7 @@ GGUF = """
 bloom: bloom
 cohere2: cohere2
 command-r: cohere
+deepseek2: deepseek_v3 if expert_gating_func=2, deepseek_v2
 ernie4_5: ernie4_5
 exaone4: exaone4
 falcon: falcon

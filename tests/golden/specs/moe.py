@@ -72,7 +72,7 @@ SPECS = {
     ),
     **decoder(
         "deepseek_v3", "DeepseekV3", **LATENT, q_lora_rank=12, n_group=4, topk_group=2,
-        rope_parameters=YARN,
+        rope_parameters={**YARN, "mscale": 0.8},  # which GGUF files can say
     ),
     **decoder("qwen2_moe", "Qwen2Moe", **EXPERTS, shared_expert_intermediate_size=32),
     **decoder(

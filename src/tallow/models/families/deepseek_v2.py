@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
+from tallow.errors import ModelError
 from tallow.lazy_dataclasses import dataclass, replace
 from tallow.models.base import define_heads
 from tallow.models.blocks import decoder_heads as heads
 from tallow.models.blocks.moe import Router, by_softmax
 from tallow.models.causal_lm import CausalLM
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import Kind
 from tallow.models.latent_decoder import LatentConfig, LatentDecoder
+from tallow.models.latent_gguf import GGUF_LATENT, read_latent, write_latent
 from tallow.nn import Module
+from tallow.weights import WeightSource
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,22 @@ class Config(LatentConfig):
             raise fields.error("scoring_func", "softmax", scoring)
         cfg = replace(super().read(fields), mlp_bias=fields.flag("mlp_bias"))
         return cfg if method != "greedy" else replace(cfg, n_group=1, topk_group=1)
+
+
+def _of_file(fields: Fields, source: WeightSource) -> Mapping[str, Any]:
+    found = read_latent(fields, source)
+    return {**found, "topk_method": "group_limited_greedy" if found["n_group"] > 1 else "greedy"}
+
+
+def _to_file(cfg: Config) -> dict[str, tuple[Kind, Any]]:
+    """llama.cpp chooses groups by the sum of their two best experts, which is V3's way."""
+    if cfg.n_group > 1:
+        wanted = "greedy in a DeepSeek V2 for GGUF"
+        raise ModelError(f"config: topk_method: expected {wanted}, found group_limited_greedy")
+    return write_latent(cfg)
+
+
+GGUF = replace(GGUF_LATENT, read=_of_file, write=_to_file)
 
 
 class DeepseekV2Model(LatentDecoder):

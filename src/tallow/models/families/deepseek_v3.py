@@ -10,7 +10,9 @@ from tallow.models.blocks import decoder_heads as heads
 from tallow.models.blocks.moe import CorrectedRouter
 from tallow.models.causal_lm import CausalLM
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import Kind
 from tallow.models.latent_decoder import LatentConfig, LatentDecoder
+from tallow.models.latent_gguf import GGUF_LATENT, write_latent
 from tallow.nn import Module
 
 
@@ -34,6 +36,16 @@ class Config(LatentConfig):
         fields.get("num_mtp_layers"), fields.get("num_nextn_predict_layers")  # not loaded
         norm = fields.flag("norm_topk_prob", True)
         return replace(super().read(fields), norm_topk_prob=norm)
+
+
+_SIGMOIDS = 2  # of llama.cpp's `expert_gating_func`
+
+
+def _to_file(cfg: Config) -> dict[str, tuple[Kind, Any]]:
+    return {**write_latent(cfg), "expert_gating_func": ("u32", _SIGMOIDS)}
+
+
+GGUF = replace(GGUF_LATENT, write=_to_file)
 
 
 class DeepseekV3Model(LatentDecoder):
