@@ -46,7 +46,7 @@ def all_specs() -> dict[str, Spec]:
 def redraw(model: torch.nn.Module, spec: Spec, source: torch.Generator) -> None:
     persistent = set(model.state_dict())
     for name, value in [*model.named_parameters(), *model.named_buffers()]:
-        if not value.is_floating_point() or is_table(value):
+        if not value.is_floating_point() or is_table(name, value):
             continue
         buffer = not isinstance(value, torch.nn.Parameter)
         kept = name in persistent and name.endswith(
@@ -71,9 +71,10 @@ def redraw(model: torch.nn.Module, spec: Spec, source: torch.Generator) -> None:
         value.data.copy_(drawn)
 
 
-def is_table(value: torch.Tensor) -> bool:
+def is_table(name: str, value: torch.Tensor) -> bool:
     """Whether it is a parameter that its model computes and never trains."""
-    return isinstance(value, torch.nn.Parameter) and not value.requires_grad
+    frozen = isinstance(value, torch.nn.Parameter) and not value.requires_grad
+    return frozen and not name.endswith("correction_bias")  # which balances experts in training
 
 
 def flat(outputs, names) -> dict[str, torch.Tensor]:
@@ -180,7 +181,7 @@ def make(case: str, spec: Spec) -> None:
     else:
         raise SystemExit(f"{case}: rounding is never small enough: lower the stds of the spec")
     half = copy.deepcopy(model).to(torch.bfloat16)
-    tables = {n for n, value in model.named_parameters() if is_table(value)}
+    tables = {n for n, value in model.named_parameters() if is_table(n, value)}
     named = {n: value for n, value in half.state_dict().items() if n not in tables}
     half.save_pretrained(folder, **({"state_dict": named} if tables else {}))
     (folder / "generation_config.json").unlink(missing_ok=True)

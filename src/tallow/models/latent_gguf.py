@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 from tallow.errors import ModelError
 from tallow.lazy_dataclasses import replace
 from tallow.models.gguf_layout import DECODER_KEYS, GGUF_DECODER, GGUFLayout, Key, Kind
-from tallow.models.moe_config import EXPERT_KEYS, WIDTH_KEY, expert_names, shared_names
+from tallow.models.moe_config import (
+    EXPERT_KEYS,
+    WIDTH_KEY,
+    expert_names,
+    leading_dense,
+    shared_names,
+    write_leading_dense,
+)
 from tallow.weights.arrange import TensorMap, WeightConverter, cat, mapped, rename
 
 if TYPE_CHECKING:
@@ -67,8 +74,7 @@ def read_latent(fields: Fields, source: WeightSource) -> Mapping[str, Any]:
         wanted = "attn_k_b and attn_v_b, as llama.cpp's converter has written since April 2025"
         raise ModelError(f"{source.label}: expected {wanted}, found none of them")
     return {
-        "first_k_dense_replace": fields.integer("leading_dense_block_count", 0, low=0),
-        "n_shared_experts": fields.integer("expert_shared_count", 0, low=0),
+        **leading_dense(fields, source),
         "q_lora_rank": fields.get("attention.q_lora_rank") or None,
         "qk_nope_head_dim": whole - rotated,
         "n_group": fields.integer("expert_group_count", 1),
@@ -103,11 +109,6 @@ def write_latent(cfg: LatentConfig) -> dict[str, tuple[Kind, Any]]:
         ModelError: layers without experts behind others, shared experts of another width, or
             another scaling than yarn with equal `mscale` and `mscale_all_dim`.
     """
-    dense = len(cfg.dense_layers)
-    if cfg.dense_layers != tuple(range(dense)):
-        raise ModelError(f"config: expected first layers without experts, found {cfg.dense_layers}")
-    if not cfg.moe_intermediate_size or cfg.shared_intermediate_size % cfg.moe_intermediate_size:
-        raise ModelError("config: expected shared experts as wide as the others")
     whole = cfg.qk_nope_head_dim + cfg.head_dim
     found: dict[str, tuple[Kind, Any]] = {
         "attention.head_count_kv": ("u32", 1),
@@ -116,8 +117,7 @@ def write_latent(cfg: LatentConfig) -> dict[str, tuple[Kind, Any]]:
         "attention.key_length_mla": ("u32", whole),
         # 0 for none: llama.cpp does without the key in models of 26, 27 or 48 layers only.
         "attention.q_lora_rank": ("u32", cfg.q_lora_rank),
-        "leading_dense_block_count": ("u32", dense),
-        "expert_shared_count": ("u32", cfg.shared_intermediate_size // cfg.moe_intermediate_size),
+        **write_leading_dense(cfg),
     }
     if cfg.n_group > 1:
         found["expert_group_count"] = ("u32", cfg.n_group)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+from tallow.errors import ModelError
 from tallow.lazy_dataclasses import dataclass, replace
 from tallow.models.config import DecoderConfig
 from tallow.models.fields import Fields
-from tallow.models.gguf_layout import Key
+from tallow.models.gguf_layout import Key, Kind
 
 MAX_EXPERTS = 65536  # rows of a router, which is made before the file is asked
 
@@ -101,3 +102,31 @@ def all_sparse(fields: Fields, source: Any) -> Mapping[str, Any]:
     layers = fields.integer("block_count")
     dense = [i for i in range(layers) if f"blk.{i}.ffn_gate_inp.weight" not in source]
     return {"mlp_only_layers": dense}
+
+
+SIGMOIDS = 2  # of llama.cpp's `expert_gating_func`
+
+
+def leading_dense(fields: Fields, source: Any) -> Mapping[str, Any]:
+    """The first layers without experts, and the experts that all tokens take (DeepSeek's)."""
+    return {
+        "first_k_dense_replace": fields.integer("leading_dense_block_count", 0, low=0),
+        "n_shared_experts": fields.integer("expert_shared_count", 0, low=0),
+    }
+
+
+def write_leading_dense(cfg: MoeConfig) -> dict[str, tuple[Kind, Any]]:
+    """The keys of `leading_dense`.
+
+    Raises:
+        ModelError: layers without experts behind others, or shared experts of another width.
+    """
+    dense, width = len(cfg.dense_layers), cfg.moe_intermediate_size
+    if cfg.dense_layers != tuple(range(dense)):
+        raise ModelError(f"config: expected first layers without experts, found {cfg.dense_layers}")
+    if not width or cfg.shared_intermediate_size % width:
+        raise ModelError("config: expected shared experts as wide as the others")
+    return {
+        "leading_dense_block_count": ("u32", dense),
+        "expert_shared_count": ("u32", cfg.shared_intermediate_size // width),
+    }

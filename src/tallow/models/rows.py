@@ -60,6 +60,7 @@ electra: ElectraModel ElectraForPreTraining ElectraForMaskedLM ElectraForSequenc
 encodec: EncodecModel
 encoder-decoder: EncoderDecoderModel
 ernie4_5: Ernie4_5ForCausalLM=Ernie Ernie4_5Model=ErnieModel
+ernie4_5_moe: Ernie4_5_MoeForCausalLM=ErnieMoe Ernie4_5_MoeModel=ErnieMoeModel
 eurobert: EuroBertModel EuroBertForMaskedLM EuroBertForSequenceClassification
     EuroBertForTokenClassification
 exaone4: Exaone4ForCausalLM=Exaone4 Exaone4Model Exaone4ForSequenceClassification
@@ -74,6 +75,7 @@ gemma2: Gemma2ForCausalLM=Gemma2 Gemma2Model Gemma2ForSequenceClassification
 gemma3_text: Gemma3ForCausalLM=Gemma3 Gemma3TextModel Gemma3TextForSequenceClassification
 glm: GlmForCausalLM=Glm GlmModel GlmForSequenceClassification GlmForTokenClassification
 glm4 = glm: Glm4ForCausalLM=Glm4 Glm4Model Glm4ForSequenceClassification Glm4ForTokenClassification
+glm4_moe: Glm4MoeForCausalLM=Glm4Moe Glm4MoeModel
 gpt2: GPT2LMHeadModel GPT2Model GPT2ForSequenceClassification GPT2ForTokenClassification
     GPT2ForQuestionAnswering
 gpt_bigcode: GPTBigCodeForCausalLM GPTBigCodeModel
@@ -243,12 +245,14 @@ cohere2: cohere2
 command-r: cohere
 deepseek2: deepseek_v3 if expert_gating_func=2, deepseek_v2
 ernie4_5: ernie4_5
+ernie4_5-moe: ernie4_5_moe
 exaone4: exaone4
 falcon: falcon
 gemma: gemma
 gemma2: gemma2
 gemma3: gemma3_text
 glm4: glm4
+glm4moe: glm4_moe
 gpt-oss: gpt_oss
 gpt2: gpt2
 gptneox: gpt_neox

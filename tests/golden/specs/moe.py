@@ -74,6 +74,25 @@ SPECS = {
         "deepseek_v3", "DeepseekV3", **LATENT, q_lora_rank=12, n_group=4, topk_group=2,
         rope_parameters={**YARN, "mscale": 0.8},  # which GGUF files can say
     ),
+    **decoder(
+        "glm4_moe", "Glm4Moe", head_dim=16, n_routed_experts=8, num_experts_per_tok=2,
+        moe_intermediate_size=16, n_group=4, topk_group=2, routed_scaling_factor=1.5,
+        use_qk_norm=True, num_mtp_layers=0,
+    ),
+    "glm4_moe_biased": Spec(
+        "Glm4MoeForCausalLM",
+        "Glm4MoeConfig",
+        {**TINY, "head_dim": 16, "n_routed_experts": 4, "num_experts_per_tok": 2,
+         "moe_intermediate_size": 16, "attention_bias": True, "first_k_dense_replace": 0,
+         "num_mtp_layers": 0},
+        texts(),
+        ("logits",),
+        STDS,
+    ),
+    **decoder(
+        "ernie4_5_moe", "Ernie4_5_Moe", moe_num_experts=6, moe_k=2, moe_intermediate_size=16,
+        moe_num_shared_experts=2,
+    ),
     **decoder("qwen2_moe", "Qwen2Moe", **EXPERTS, shared_expert_intermediate_size=32),
     **decoder(
         "qwen3_moe", "Qwen3Moe", heads=True, **EXPERTS, head_dim=16, norm_topk_prob=True,

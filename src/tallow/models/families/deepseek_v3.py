@@ -13,6 +13,7 @@ from tallow.models.fields import Fields
 from tallow.models.gguf_layout import Kind
 from tallow.models.latent_decoder import LatentConfig, LatentDecoder
 from tallow.models.latent_gguf import GGUF_LATENT, write_latent
+from tallow.models.moe_config import SIGMOIDS
 from tallow.nn import Module
 
 
@@ -38,11 +39,8 @@ class Config(LatentConfig):
         return replace(super().read(fields), norm_topk_prob=norm)
 
 
-_SIGMOIDS = 2  # of llama.cpp's `expert_gating_func`
-
-
 def _to_file(cfg: Config) -> dict[str, tuple[Kind, Any]]:
-    return {**write_latent(cfg), "expert_gating_func": ("u32", _SIGMOIDS)}
+    return {**write_latent(cfg), "expert_gating_func": ("u32", SIGMOIDS)}
 
 
 GGUF = replace(GGUF_LATENT, write=_to_file)
