@@ -63,6 +63,7 @@ ernie4_5: Ernie4_5ForCausalLM=Ernie Ernie4_5Model=ErnieModel
 ernie4_5_moe: Ernie4_5_MoeForCausalLM=ErnieMoe Ernie4_5_MoeModel=ErnieMoeModel
 eurobert: EuroBertModel EuroBertForMaskedLM EuroBertForSequenceClassification
     EuroBertForTokenClassification
+exaone: ExaoneForCausalLM=Exaone ExaoneModel LlamaForCausalLM=Exaone
 exaone4: Exaone4ForCausalLM=Exaone4 Exaone4Model Exaone4ForSequenceClassification
     Exaone4ForTokenClassification Exaone4ForQuestionAnswering
 falcon: FalconForCausalLM FalconModel
@@ -246,6 +247,7 @@ command-r: cohere
 deepseek2: deepseek_v3 if expert_gating_func=2, deepseek_v2
 ernie4_5: ernie4_5
 ernie4_5-moe: ernie4_5_moe
+exaone: exaone
 exaone4: exaone4
 falcon: falcon
 gemma: gemma

@@ -50,6 +50,14 @@ SPECS = {
     "phi3_short": variant(
         "Phi3", rope_parameters=LONG, original_max_position_embeddings=24, pad_token_id=0
     ),
+    "exaone": Spec(
+        "LlamaForCausalLM", "ExaoneConfig", {**TINY, "pad_token_id": 0}, texts(),
+        ("logits", "hidden_states"), options=HIDDEN,
+    ),
+    "exaone_generate": Spec(
+        "LlamaForCausalLM", "ExaoneConfig", {**TINY, "pad_token_id": 0}, texts(pad=None),
+        ("logits",), generate=SEARCHES,
+    ),
     **pair("olmo", "Olmo", clip_qkv=0.8, pad_token_id=0),
     **pair("olmo2", "Olmo2", pad_token_id=0),
     "olmo2_biased": variant("Olmo2", attention_bias=True, pad_token_id=0),
