@@ -17,7 +17,11 @@ from tallow.weights import open_weights
 LOST = {"mistral": "sliding window", "qwen2": "sliding window", "bloom_post": "sums_normed",
         "mpt_clipped": "query_scale", "gpt_oss": "rope_scaling: truncate"}  # fmt: skip
 # Variants that llama.cpp has no place for.
-REFUSED = {"falcon_alibi": "no such bias", "gpt_neox_serial": "expected output.weight"}
+REFUSED = {
+    "falcon_alibi": "no such bias",
+    "gpt_neox_serial": "expected output.weight",
+    "internlm2_biases": "no such bias",
+}
 WRITTEN = [name for name in NAMES if name not in REFUSED]
 LOST |= dict.fromkeys(("qwen2_moe_windows", "qwen3_moe_dense"), "sliding window")
 # Layers without experts are none for llama.cpp.

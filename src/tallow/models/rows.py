@@ -95,6 +95,7 @@ hubert: HubertModel HubertForCTC HubertForSequenceClassification
 hunyuan_v1_dense: HunYuanDenseV1ForCausalLM=HunYuanDenseV1 HunYuanDenseV1Model
     HunYuanDenseV1ForSequenceClassification
 idefics3: Idefics3ForConditionalGeneration
+internlm2: InternLM2ForCausalLM=InternLM2 InternLM2Model
 jamba: JambaModel JambaForCausalLM
 jina_bert: JinaBertModel JinaBertForMaskedLM JinaBertForSequenceClassification
     JinaBertForTokenClassification JinaBertForQuestionAnswering
@@ -262,6 +263,7 @@ granite: granite
 granitehybrid: granitemoehybrid
 granitemoe: granitemoe
 hunyuan-dense: hunyuan_v1_dense
+internlm2: internlm2
 jamba: jamba
 lfm2: lfm2
 llama: mixtral if expert_count, llama
