@@ -19,6 +19,7 @@ camembert = roberta: CamembertModel=RobertaModel CamembertForMaskedLM=RobertaFor
     CamembertForTokenClassification=RobertaForTokenClassification
     CamembertForQuestionAnswering=RobertaForQuestionAnswering
     CamembertForMultipleChoice=RobertaForMultipleChoice CamembertForCausalLM=RobertaForCausalLM
+chatglm: ChatGLMForConditionalGeneration=ChatGLM ChatGLMModel
 chinese_clip: ChineseCLIPModel
 chinese_clip_text_model = bert: ChineseCLIPTextModel=BertModel
 chinese_clip_vision_model = clip: ChineseCLIPVisionModel=CLIPVisionModel
@@ -243,6 +244,7 @@ vit_* deit_* deit3_*: timm_vit TimmVit
 # value.
 GGUF = """
 bloom: bloom
+chatglm: chatglm
 cohere2: cohere2
 command-r: cohere
 deepseek2: deepseek_v3 if expert_gating_func=2, deepseek_v2

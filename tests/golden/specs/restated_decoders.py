@@ -96,6 +96,73 @@ class InternLM2(Published):
         return {"logits": self.output(self.model.norm(x))}
 
 
+class GlmBlock(nn.Module):
+    """ChatGLM's layer, from its modeling_chatglm.py."""
+
+    def __init__(self, c):
+        super().__init__()
+        self.c, size = c, c.hidden_size
+        rows = (c.num_attention_heads + 2 * c.multi_query_group_num) * c.kv_channels
+        self.self_attention, self.mlp = nn.Module(), nn.Module()
+        self.self_attention.query_key_value = nn.Linear(size, rows)
+        self.self_attention.dense = nn.Linear(c.num_attention_heads * c.kv_channels, size, False)
+        self.mlp.dense_h_to_4h = nn.Linear(size, 2 * c.ffn_hidden_size, bias=False)
+        self.mlp.dense_4h_to_h = nn.Linear(c.ffn_hidden_size, size, bias=False)
+        self.input_layernorm = Norm(size, c.layernorm_epsilon)
+        self.post_attention_layernorm = Norm(size, c.layernorm_epsilon)
+
+    def forward(self, x, mask):
+        c, (b, n, _) = self.c, x.shape
+        heads, keys, size = c.num_attention_heads, c.multi_query_group_num, c.kv_channels
+        rows = self.self_attention.query_key_value(self.input_layernorm(x))
+        parts = rows.split([heads * size, keys * size, keys * size], -1)
+        q, k, v = (each.view(b, n, -1, size).transpose(1, 2) for each in parts)
+        q, k = (self.turned(each) for each in (q, k))
+        out = attended(q, k, v, mask).transpose(1, 2).reshape(b, n, -1)
+        x = x + self.self_attention.dense(out)
+        gate, up = self.mlp.dense_h_to_4h(self.post_attention_layernorm(x)).chunk(2, -1)
+        return x + self.mlp.dense_4h_to_h(F.silu(gate) * up)
+
+    def turned(self, x):
+        """Neighbours of the first half of a head are turned."""
+        half, theta = self.c.kv_channels // 2, 10000 * self.c.rope_ratio
+        turn, keep = x[..., :half], x[..., half:]
+        halves = torch.cat([turn[..., ::2], turn[..., 1::2]], -1)
+        a, b = rotated(halves, theta).chunk(2, -1)
+        return torch.cat([torch.stack([a, b], -1).flatten(-2), keep], -1)
+
+
+class ChatGLM(Published):
+    """The whole model."""
+
+    architecture = "ChatGLMForConditionalGeneration"
+
+    def __init__(self, c):
+        super().__init__()
+        self.transformer = nn.Module()
+        self.transformer.embedding, self.transformer.encoder = nn.Module(), nn.Module()
+        part, table = self.transformer.encoder, nn.Embedding(c.padded_vocab_size, c.hidden_size)
+        self.transformer.embedding.word_embeddings = table
+        part.layers = nn.ModuleList(GlmBlock(c) for _ in range(c.num_layers))
+        part.final_layernorm = Norm(c.hidden_size, c.layernorm_epsilon)
+        self.transformer.output_layer = nn.Linear(c.hidden_size, c.padded_vocab_size, bias=False)
+
+    def forward(self, input_ids, attention_mask=None):
+        x = self.transformer.embedding.word_embeddings(input_ids)
+        for layer in self.transformer.encoder.layers:
+            x = layer(x, attention_mask)
+        return {
+            "logits": self.transformer.output_layer(self.transformer.encoder.final_layernorm(x))
+        }
+
+
+def tiny_chatglm(values):
+    config = SimpleNamespace(**values, vocab_size=values["padded_vocab_size"])
+    model = ChatGLM(config)
+    model.given = {"model_type": "chatglm", **values}
+    return config, model
+
+
 def tiny_internlm2(values):
     config = SimpleNamespace(**values)
     config.head_dim = config.hidden_size // config.num_attention_heads
@@ -111,7 +178,16 @@ TINY = {
     "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2,
 }  # fmt: skip
 BIASED = {**TINY, "bias": True, "num_key_value_heads": 4}
+GLM = {
+    "padded_vocab_size": 64, "hidden_size": 32, "ffn_hidden_size": 48, "num_layers": 2,
+    "num_attention_heads": 4, "multi_query_attention": True, "multi_query_group_num": 2,
+    "kv_channels": 8, "seq_length": 48, "layernorm_epsilon": 1e-5, "rope_ratio": 0.01,
+    "add_qkv_bias": True, "add_bias_linear": False, "rmsnorm": True, "post_layer_norm": True,
+    "apply_residual_connection_post_layernorm": False, "original_rope": True,
+    "tie_word_embeddings": False, "eos_token_id": 2, "pad_token_id": 2,
+}  # fmt: skip
 SPECS = {
+    "chatglm": Spec("ChatGLMForConditionalGeneration", tiny_chatglm, GLM, texts(), ("logits",)),
     "internlm2": Spec("InternLM2ForCausalLM", tiny_internlm2, TINY, texts(), ("logits",)),
     "internlm2_biases": Spec("InternLM2ForCausalLM", tiny_internlm2, BIASED, texts(), ("logits",)),
 }
