@@ -260,6 +260,11 @@ def split_experts(tensors):
                 yield f"{stem}.up_proj.{parameter}", value[:, 1::2].contiguous()
             else:
                 yield f"{stem}.{role}.{parameter}", value.contiguous()
+        elif ".feed_forward." in stem:  # Llama 4: both turned
+            parts = value.transpose(1, 2).chunk(2 if role == "gate_up_proj" else 1, dim=1)
+            roles = ("gate_proj", "up_proj") if len(parts) > 1 else (role,)
+            for own, part in zip(roles, parts, strict=True):
+                yield f"{stem}.{own}.weight", part.contiguous()
         elif role == "gate_up_proj":
             gate, up = value.chunk(2, dim=1)
             yield f"{stem}.gate_proj.weight", gate

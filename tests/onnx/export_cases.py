@@ -223,6 +223,14 @@ CASES = {
     ),
     "axes": (lambda x: (x.transpose(0, 2), x.permute(1, 2, 0), x.movedim(0, -1), x.mT), Z),
     "squeeze": (lambda x: (x[:, None].squeeze(1), x[..., None].squeeze(-1), x.unsqueeze(0)), Z),
+    "squeeze of one 1": (
+        lambda x: (
+            x[:, None, ..., None].squeeze(-1),
+            x[:, None, None].squeeze((1,)),
+            x[:, None, ..., None].squeeze(),
+        ),
+        Z,
+    ),
     "slices": (
         lambda x: (
             x[:, 1:],

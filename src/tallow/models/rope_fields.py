@@ -186,3 +186,17 @@ _SCALINGS = {
     "proportional": _proportional,
     "yarn": _yarn,
 }
+
+
+def read_rotating(fields: Fields, layers: int, every: int) -> tuple[bool, ...]:
+    """`no_rope_layers`, 1 for each layer that rotates; all but each `every`-th unless given.
+
+    Raises:
+        ModelError: fewer than `layers`, or others than 0 and 1.
+    """
+    interval = fields.integer("no_rope_layer_interval", every)
+    turned = fields.get("no_rope_layers") or [int((i + 1) % interval != 0) for i in range(layers)]
+    good = isinstance(turned, list) and len(turned) >= layers
+    if not good or any(each not in (0, 1) for each in turned):
+        raise fields.error("no_rope_layers", f"{layers} of 0 or 1", turned)
+    return tuple(map(bool, turned[:layers]))

@@ -108,6 +108,7 @@ layoutlmv3: LayoutLMv3Model LayoutLMv3ForTokenClassification
 lfm2: Lfm2Model Lfm2ForCausalLM
 llama: LlamaForCausalLM=Llama LlamaModel LlamaForSequenceClassification
     LlamaForTokenClassification LlamaForQuestionAnswering
+llama4_text: Llama4ForCausalLM=Llama4 Llama4TextModel
 llava: LlavaForConditionalGeneration
 m2m_100: M2M100Model M2M100ForConditionalGeneration
 mamba: MambaModel MambaForCausalLM
@@ -269,6 +270,7 @@ internlm2: internlm2
 jamba: jamba
 lfm2: lfm2
 llama: mixtral if expert_count, llama
+llama4: llama4_text
 mamba: falcon_mamba if ssm.dt_b_c_rms, mamba
 mamba2: mamba2
 mpt: mpt

@@ -50,6 +50,20 @@ YARN = {
     "mscale_all_dim": 0.8, "original_max_position_embeddings": 12,
 }  # fmt: skip
 
+
+def llama4(name: str, **values) -> dict[str, Spec]:
+    """With what it generates; its config is called after the text."""
+    every = {**TINY, "head_dim": 16, "intermediate_size": 32, "intermediate_size_mlp": 64, **values}
+    stds = {"*.router.weight": 0.3}
+    return {
+        name: Spec(
+            "Llama4ForCausalLM", "Llama4TextConfig", every, texts(pad=None),
+            ("logits", "hidden_states"), stds, options=HIDDEN,
+            generate={"greedy": SEARCHES["greedy"]},
+        )
+    }  # fmt: skip
+
+
 SPECS = {
     **decoder(
         "olmoe", "Olmoe", num_key_value_heads=4, num_experts=6,
@@ -93,6 +107,11 @@ SPECS = {
         "ernie4_5_moe", "Ernie4_5_Moe", moe_num_experts=6, moe_k=2, moe_intermediate_size=16,
         moe_num_shared_experts=2,
     ),
+    **llama4(
+        "llama4_text", num_hidden_layers=4, attention_chunk_size=5, floor_scale=4,
+        interleave_moe_layer_step=2, num_local_experts=4, num_experts_per_tok=2,
+    ),
+    **llama4("llama4_text_usual", num_hidden_layers=4, num_local_experts=4),
     **decoder("qwen2_moe", "Qwen2Moe", **EXPERTS, shared_expert_intermediate_size=32),
     **decoder(
         "qwen3_moe", "Qwen3Moe", heads=True, **EXPERTS, head_dim=16, norm_topk_prob=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tallow.dtype import f32, i64
@@ -28,7 +28,7 @@ class Attention(Module):
     (0: all), and `chunk` cuts the text into pieces that do not see each other (0: none). `scale`
     multiplies scores, which `softcap` bounds. `sinks` `(heads,)` are scores of a key without a
     value; `slopes` say by how much a head's scores fall with each position (ALiBi, arXiv
-    2108.12409).
+    2108.12409). `temperature` makes of integer positions what queries are multiplied with.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Attention(Module):
         chunk: int = 0,
         sinks: Parameter | None = None,
         slopes: Sequence[float] = (),
+        temperature: Callable[[Tensor], Tensor] | None = None,
         norm_turned: bool = False,
         norm_names: tuple[str, str] = ("q_norm", "k_norm"),
         out_name: str = "o_proj",
@@ -70,6 +71,7 @@ class Attention(Module):
         self.sinks = sinks
         self.slopes = tensor(list(slopes), dtype=f32, device="cpu") if slopes else None
         self.window, self.causal, self.scale = window, causal, scale
+        self.temperature = temperature
         self.softcap, self.chunk, self.norm_turned = softcap, chunk, norm_turned
         self.out_name = out_name
 
@@ -124,6 +126,9 @@ class Attention(Module):
             source = x if context is None else context
             q, k, v = self.project(queries, source if k_extra is None else source + k_extra, source)
             q = self._placed(q, 0, None if table is None else last_positions(table, n))
+            if self.temperature is not None:
+                assert positions is not None, "the decoder gives them"
+                q = q * self.temperature(last_positions(positions, n))
             k, v = self._placed(k, 1, table).transpose(1, 2), v.transpose(1, 2)
             if state is not None:
                 k, v, start = state.update(k, v)

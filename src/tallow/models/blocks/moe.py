@@ -66,12 +66,16 @@ class Experts(Module):
 
     def forward(self, x: Tensor, ids: Tensor, worth: Tensor) -> Tensor:
         """`(tokens, size)` → the sum of what the experts `ids` give, times `worth`."""
+        return (worth.unsqueeze(1) @ self.each(x, ids)).squeeze(1)
+
+    def each(self, x: Tensor, ids: Tensor) -> Tensor:
+        """`(tokens, size)` or `(tokens, chosen, size)` → `(tokens, chosen, size)`."""
         gate, up = self.gate_proj(x, ids), self.up_proj(x, ids)
         if self._gated is not None:
             inner = self._gated(gate, up)
         else:
             inner = silu_mul(gate, up) if self._act is None else self._act(gate) * up
-        return (worth.unsqueeze(1) @ self.down_proj(inner, ids)).squeeze(1)
+        return self.down_proj(inner, ids)
 
 
 class Router(Linear):

@@ -12,6 +12,7 @@ from tallow.models.config import ATTENTIONS, DecoderConfig, read_windows
 from tallow.models.decoder_model import DecoderModel
 from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUF_LLAMA
+from tallow.models.rope_fields import read_rotating
 
 PERIOD = 4  # every so many layers one does not rotate
 
@@ -29,26 +30,20 @@ class Config(DecoderConfig):
 
     @classmethod
     def read(cls, fields: Fields) -> Self:
-        """`no_rope_layers` is 1 for each layer that rotates, all but every fourth unless given."""
+        """All layers rotate but every fourth, unless others are given."""
         cfg = super().read(fields)
         layers, bias = cfg.num_hidden_layers, fields.flag("attention_bias")
-        interval = fields.integer("no_rope_layer_interval", PERIOD)
-        turned = fields.get("no_rope_layers")
-        if turned is None:
-            turned = [int((i + 1) % interval != 0) for i in range(layers)]
-        good = isinstance(turned, list) and len(turned) >= layers
-        if not good or any(each not in (0, 1) for each in turned):
-            raise fields.error("no_rope_layers", f"{layers} of 0 or 1", turned)
+        turned = read_rotating(fields, layers, PERIOD)
         windows: tuple[int, ...] = ()
         if fields.flag("use_sliding_window"):
-            kinds = [ATTENTIONS[int(not each)] for each in turned[:layers]]
+            kinds = [ATTENTIONS[int(not each)] for each in turned]
             windows = read_windows(fields, layers, 0, kinds=kinds)
         return replace(
             cfg,
             qkv_bias=bias,
             output_bias=bias,
             mlp_bias=fields.flag("mlp_bias"),
-            rope_layers=tuple(map(bool, turned[:layers])),
+            rope_layers=turned,
             sliding_windows=windows,
         )
 

@@ -39,18 +39,14 @@ def reshape(g: Emitter, out: Value, x: Any, **how: Any) -> Any:
     if x.shape == out.shape:
         return g.name(x)
     if x.ndim > out.ndim and "dim" in how:
-        return _squeezed(g, x, out)
+        return g.node("Squeeze", x, _squeezed(x, how["dim"]))
     return reshaped(g, x, x.shape, out.shape)
 
 
-def _squeezed(g: Emitter, x: Value, out: Value) -> Any:
-    left, axes = list(out.shape), []
-    for i, length in enumerate(x.shape):
-        if left and left[0] == length and (length != 1 or x.ndim - i == len(left)):
-            left.pop(0)
-        else:
-            axes.append(i)
-    return g.node("Squeeze", x, axes)
+def _squeezed(x: Value, dim: int | Sequence[int] | None) -> list[int]:
+    """The axes that go: those of `dim`, or all, if they are 1 long."""
+    asked = range(x.ndim) if dim is None else (dim,) if isinstance(dim, int) else dim
+    return sorted(i % x.ndim for i in asked if x.shape[i] == 1)
 
 
 @row("unsqueeze")
