@@ -152,6 +152,7 @@ pegasus: PegasusModel PegasusForConditionalGeneration PegasusForCausalLM
 persimmon: PersimmonForCausalLM PersimmonModel
 phi: PhiForCausalLM=Phi PhiModel PhiForSequenceClassification PhiForTokenClassification
 phi3: Phi3ForCausalLM=Phi3 Phi3Model Phi3ForSequenceClassification Phi3ForTokenClassification
+phimoe: PhimoeForCausalLM=Phimoe PhimoeModel
 pixtral: PixtralVisionModel
 qwen2: Qwen2ForCausalLM=Qwen2 Qwen2Model Qwen2ForSequenceClassification
     Qwen2ForTokenClassification Qwen2ForQuestionAnswering

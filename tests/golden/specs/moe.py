@@ -112,6 +112,16 @@ SPECS = {
         interleave_moe_layer_step=2, num_local_experts=4, num_experts_per_tok=2,
     ),
     **llama4("llama4_text_usual", num_hidden_layers=4, num_local_experts=4),
+    **decoder(
+        "phimoe", "Phimoe", stds={"*.mlp.router.weight": 0.3}, num_local_experts=5,
+        num_experts_per_tok=2, intermediate_size=32, attention_bias=True, lm_head_bias=True,
+        router_jitter_noise=0.3,
+        rope_parameters={
+            "rope_type": "longrope", "rope_theta": 100.0, "short_factor": [1.0, 1.1, 1.2, 1.3],
+            "long_factor": [1.5, 2.0, 2.5, 3.0], "short_mscale": 1.2, "long_mscale": 1.2,
+            "original_max_position_embeddings": 48,
+        },
+    ),
     **decoder("qwen2_moe", "Qwen2Moe", **EXPERTS, shared_expert_intermediate_size=32),
     **decoder(
         "qwen3_moe", "Qwen3Moe", heads=True, **EXPERTS, head_dim=16, norm_topk_prob=True,
