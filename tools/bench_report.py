@@ -59,6 +59,16 @@ SECTIONS = {
         "{model}: decode of {gen_tokens} tokens from an empty cache, prefill of {prompt_tokens}; "
         "same files.",
     ),
+    "moe_decode": Section(
+        "A mixture of experts beside llama.cpp",
+        "A Qwen3-MoE of a billion random weights, 8 of 64 experts a token; llama-bench on the same "
+        "files.",
+    ),
+    "transcribe": Section(
+        "Speech to text beside transformers and faster-whisper",
+        "Whisper tiny.en from file to text, {threads} threads, {pairs} pairs, greedy. `tallow` and "
+        "float32 have the file's floats, `tallow-q8_0` and int8 weights of 8 bits.",
+    ),
     "long_context": Section("Decoding behind a long context, beside llama.cpp"),
     "cold_start": Section(
         "Cold start",

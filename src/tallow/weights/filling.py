@@ -31,14 +31,15 @@ def fill(
     Matrices borrow the file. `dtype` converts the float matrices (block-quantised ones stay);
     vectors take the dtype that their layer declared, buffers the one they have. `blocks` is the
     block dtype that float weights of linear layers and experts are rounded to, where it divides
-    their rows; the other matrices stay. `ignore` holds
+    their rows; the others stay. `ignore` holds
     regular expressions of names that may stand unused in the source. A parameter shared by two
     modules needs a tensor under one of its paths. On `device="meta"` no tensor is read.
 
     Raises:
         ModelError: one line for every tensor that is missing, misshapen, of a dtype that the
             layer cannot use, that cannot be given in that dtype, or that no parameter asked for.
-            The model is left unfilled then. Or `blocks` divide the rows of no linear layer.
+            The model is left unfilled then. Or no linear layer has float weights whose rows
+            `blocks` divide.
     """
     place = as_device(device or "cpu")
     found = fit(model, source, dtype=dtype, ignore=ignore)
