@@ -59,7 +59,7 @@ def main() -> None:
         rows += [measure(args, form, path, threads) for threads in args.threads]
     one_file.report(rows)
     settings = {name: getattr(args, name) for name in ("pairs", "activations", "weights")}
-    result = {**settings, "peer": one_file.built_for(), "rows": rows}
+    result = {**settings, "peer": "llama.cpp", "built_for": one_file.built_for(), "rows": rows}
     common.finish("moe_decode", result, record=args.record)
 
 

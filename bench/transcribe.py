@@ -125,7 +125,8 @@ def main() -> None:
                 cells += [common.shown(found[each]) for each in kinds]
             made.add_row(row["sound"], side, *cells)
     common.show(made)
-    result = {"pairs": given.pairs, "threads": given.threads, "goals": GOALS, "rows": rows}
+    flat = [{"sound": row["sound"], "library": side, **row[side]} for row in rows for side in sides]
+    result = {"pairs": given.pairs, "threads": given.threads, "goals": GOALS, "rows": flat}
     common.finish("transcribe", result, record=given.record)
 
 

@@ -35,10 +35,11 @@ HEAD = """# Families of models, and what is proven of each
 
 Written by `make families` from the run of `tests/models/test_golden.py`: each golden is a tiny
 checkpoint with re-drawn weights, whose outputs (within 1e-4) and gradients the reference computed
-in f64 (`make golden`): transformers, timm, or, for GTE, Jina BERT, CRAFT and CRNN, which neither
-has, published code restated in torch. A cell tells how many goldens of the family pass; – means
-that the check has no sense for them (rows depend on each other's padding, no matrix divides into
-blocks, nothing to generate). States and GGUF files of decoders are tested in `tests/models`, too.
+in f64 (`make golden`): transformers, timm, or, for GTE, Jina BERT, CRAFT, CRNN, ChatGLM, InternLM
+2, Silero and GE2E, which neither has, published code restated in torch. A cell tells how many
+goldens of the family pass; – means that the check has no sense for them (rows depend on each
+other's padding, no matrix divides into blocks, nothing to generate). States and GGUF files of
+decoders are tested in `tests/models`, too.
 """
 
 # The modules of candle-transformers (huggingface/candle, candle-transformers/src/models/mod.rs at
