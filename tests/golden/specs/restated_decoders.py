@@ -104,7 +104,7 @@ class GlmBlock(nn.Module):
         self.c, size = c, c.hidden_size
         rows = (c.num_attention_heads + 2 * c.multi_query_group_num) * c.kv_channels
         self.self_attention, self.mlp = nn.Module(), nn.Module()
-        self.self_attention.query_key_value = nn.Linear(size, rows)
+        self.self_attention.query_key_value = nn.Linear(size, rows, c.add_qkv_bias)
         self.self_attention.dense = nn.Linear(c.num_attention_heads * c.kv_channels, size, False)
         self.mlp.dense_h_to_4h = nn.Linear(size, 2 * c.ffn_hidden_size, bias=False)
         self.mlp.dense_4h_to_h = nn.Linear(c.ffn_hidden_size, size, bias=False)
@@ -188,6 +188,13 @@ GLM = {
 }  # fmt: skip
 SPECS = {
     "chatglm": Spec("ChatGLMForConditionalGeneration", tiny_chatglm, GLM, texts(), ("logits",)),
+    "chatglm_plain": Spec(
+        "ChatGLMForConditionalGeneration",
+        tiny_chatglm,
+        {**GLM, "multi_query_attention": False, "multi_query_group_num": 4, "add_qkv_bias": False},
+        texts(),
+        ("logits",),
+    ),
     "internlm2": Spec("InternLM2ForCausalLM", tiny_internlm2, TINY, texts(), ("logits",)),
     "internlm2_biases": Spec("InternLM2ForCausalLM", tiny_internlm2, BIASED, texts(), ("logits",)),
 }

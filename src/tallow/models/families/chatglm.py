@@ -28,6 +28,7 @@ _CALLED = {
 _FIXED = {
     "rmsnorm": True, "add_bias_linear": False, "post_layer_norm": True,
     "apply_residual_connection_post_layernorm": False,
+    "position_encoding_2d": False,  # ChatGLM-6B, whose parts have other names, too
 }  # fmt: skip
 _TRAINING = """
 apply_query_key_layer_scaling attention_softmax_in_fp32 bias_dropout_fusion classifier_dropout
@@ -50,12 +51,10 @@ class Config(DecoderConfig):
         for name, wanted in _FIXED.items():
             if fields.flag(name, wanted) is not wanted:
                 raise fields.error(name, str(wanted).lower(), not wanted)
+        shared, groups = fields.flag("multi_query_attention"), fields.get("multi_query_group_num")
         if fields.get("num_key_value_heads") is None:
-            shared = fields.flag("multi_query_attention")
-            keys = fields.get("multi_query_group_num" if shared else "num_attention_heads")
+            keys = groups if shared else fields.get("num_attention_heads")
             fields = fields.with_value("num_key_value_heads", keys)
-        else:
-            fields.get("multi_query_attention"), fields.get("multi_query_group_num")
         theta = 10000.0 * fields.number("rope_ratio", 1.0)
         bias = fields.flag("add_qkv_bias", True)
         cfg = super().read(fields.with_default("rope_theta", theta))

@@ -89,8 +89,11 @@ def _to_file(cfg: Config) -> dict[str, tuple[Kind, Any]]:
     return found
 
 
+# Of the block that predicts a token further on, which is not loaded.
+_FURTHER = ("eh_proj", "enorm", "hnorm", "embed_tokens", "shared_head_head", "shared_head_norm")
 GGUF = GGUF_DECODER.but(
     names={
+        **{f"blk.{{}}.nextn.{name}": f"model.layers.{{}}.nextn.{name}" for name in _FURTHER},
         **expert_names(),
         **shared_names("shared_experts"),
         "blk.{}.post_attention_norm": "model.layers.{}.post_attention_layernorm",
@@ -117,8 +120,8 @@ class Glm4MoeModel(DecoderModel):
 
     config_class = Config
     rules = stored = stacked_experts("layers.{}.mlp.experts.{*}", "layers.{}.mlp.experts")
-    # What predicts tokens further on: of GLM 4.5 Air, GLM 4.5 and 4.6, and in GGUF files.
-    ignorable = (r"layers\.(46|92)\..*", r"(model\.layers|blk)\.(46|92)\..*")
+    # What predicts tokens further on: of GLM 4.5 Air, and of GLM 4.5 and 4.6.
+    ignorable = (r"layers\.(46|92)\..*",)
 
     @staticmethod
     def make_layer(cfg: Any, index: int, rope: Rope | None) -> Module:

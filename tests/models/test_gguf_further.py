@@ -1,0 +1,45 @@
+"""GGUF files of GLM 4.5 with a block that predicts a token further on, which is not loaded."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import tallow as tl
+from models.gguf_families import written
+from models.golden_families import ROOT
+from tallow.formats.gguf import open_gguf, save_gguf
+from tallow.models.loading import load
+
+LAYERS = 46  # of GLM 4.5 Air
+
+
+def stretched(path, target, *, further):
+    """A file of two blocks with the second one repeated, and `further` one more."""
+    with open_gguf(path) as file:
+        tensors = {name: file.tensor(name).clone() for name in file.tensors}
+        metadata = dict(file.metadata)
+    second = {name[6:]: t for name, t in tensors.items() if name.startswith("blk.1.")}
+    count = LAYERS + further
+    for index in range(2, count):
+        tensors |= {f"blk.{index}.{name}": t for name, t in second.items()}
+    metadata["glm4moe.block_count"] = count
+    if further:
+        size = tensors["output_norm.weight"].shape[0]
+        metadata["glm4moe.nextn_predict_layers"] = 1
+        head = f"blk.{count - 1}.nextn."
+        tensors[head + "eh_proj.weight"] = tl.zeros(size, 2 * size)
+        for name in ("enorm", "hnorm", "shared_head_norm"):
+            tensors[f"{head}{name}.weight"] = tl.ones(size)
+        for name in ("embed_tokens", "shared_head_head"):
+            tensors[f"{head}{name}.weight"] = tensors["output.weight"]
+    save_gguf(tensors, target, metadata)
+    return target
+
+
+def test_a_block_for_tokens_further_on_changes_nothing(tmp_path):
+    path, _ = written(ROOT / "glm4_moe", tmp_path / "two.gguf")
+    whole = load(stretched(path, tmp_path / "further.gguf", further=1))
+    plain = load(stretched(path, tmp_path / "plain.gguf", further=0))
+    assert whole.config.num_hidden_layers == LAYERS
+    ids = tl.tensor([[5, 9, 11, 7]])
+    assert np.array_equal(whole(ids).logits.numpy(), plain(ids).logits.numpy())
