@@ -17,6 +17,7 @@ import re
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,22 @@ def measure(sides: dict[str, common.Side], name: str, path: Path, pairs: int) ->
     return row
 
 
+def comparisons(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Each other library beside each form of Tallow's weights: seconds and their ratio."""
+    for side in row:
+        if side in ("sound", *OURS):
+            continue
+        for own in OURS:
+            yield {
+                "name": f"{row['sound']} beside {side}",
+                "dtype": own.partition("-")[2] or "floats",
+                "peer": side,
+                "tallow": row[own]["seconds"],
+                side: row[side]["seconds"],
+                "ratio": row[side][f"seconds_by_{own}"],
+            }
+
+
 def main() -> None:
     """Measure each sound, print a table."""
     options = common.parser(__doc__, pairs=7)
@@ -125,8 +142,15 @@ def main() -> None:
                 cells += [common.shown(found[each]) for each in kinds]
             made.add_row(row["sound"], side, *cells)
     common.show(made)
-    flat = [{"sound": row["sound"], "library": side, **row[side]} for row in rows for side in sides]
-    result = {"pairs": given.pairs, "threads": given.threads, "goals": GOALS, "rows": flat}
+    result = {
+        "pairs": given.pairs,
+        "threads": given.threads,
+        "goals": GOALS,
+        "rows": [each for row in rows for each in comparisons(row)],
+        "error_rates": {
+            row["sound"]: {side: row[side]["error_rate"] for side in sides} for row in rows
+        },
+    }
     common.finish("transcribe", result, record=given.record)
 
 

@@ -282,7 +282,12 @@ def test_weights_without_a_config(folder):
 
 def test_options(golden):
     path = golden("llama").path("q8_0")
-    for options in ({"device": "tpu"}, {"activations": "slow"}, {"dtype": "q4_0"}, {"dtype": "i8"}):
+    for options in (
+        {"device": "tpu"},
+        {"activations": "slow"},
+        {"dtype": "iq2_xxs"},
+        {"dtype": "i8"},
+    ):
         with pytest.raises(ArgumentError):
             load(path, **options)
     with pytest.raises(TallowError):
