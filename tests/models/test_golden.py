@@ -18,7 +18,6 @@ from tallow.models.base import Model
 from tallow.models.family import IGNORABLE
 from tallow.nn.state import targets
 from tallow.safetensors import save_file
-from tallow.weights.arrange import written
 
 every_case = pytest.mark.parametrize("name", CASES)
 
@@ -48,7 +47,7 @@ def test_gradients(name):
         for key, p in model.named_parameters(remove_duplicate=False)
     }
     if expected.keys() - named.keys():  # of names that files have
-        named = written(named, model._of_parts(lambda part: part.stored))
+        named = model.as_stored(named)
     assert expected.keys() <= named.keys()
     for key, want in expected.items():
         found = kept(named[key].numpy())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 import tallow as tl
@@ -10,6 +12,7 @@ from tallow.dtype import by_name
 from tallow.errors import ArgumentError, ModelError
 from tallow.models.loading import BLOCKS, load
 from tallow.nn.parameter import fill
+from tallow.safetensors import save_file
 
 NAMES = ("llama", "qwen3_moe", "gpt2", "whisper", "t5", "bert", "mamba", "deepseek_v3")
 
@@ -62,6 +65,27 @@ def test_each_block_dtype_loads_or_says_what_it_needs(dtype):
 def test_dtypes_that_are_refused(dtype):
     with pytest.raises(ArgumentError, match="float dtype of at most 32 bits, or one of q8_0"):
         load(ROOT / "llama", dtype=dtype)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_what_is_not_finite_is_named(value, tmp_path):
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(ROOT / "llama" / name, tmp_path)
+    tensors = {name: t.clone() for name, t in tl.load(tmp_path / "model.safetensors").items()}
+    name = "model.layers.0.mlp.up_proj.weight"
+    tensors[name][0, 0] = float(value)
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match=rf"{name}: .*NaN or infinity"):
+        load(tmp_path, dtype="q8_0")
+
+
+def test_gates_of_shared_experts_stay():
+    model = Case("qwen2_moe").load(dtype=tl.q8_0)
+    kept = {name for name, p in model.named_parameters() if p.dtype is not tl.q8_0}
+    assert {name.rsplit(".", 2)[1] for name in kept if "gate" in name} == {
+        "gate",
+        "shared_expert_gate",
+    }
 
 
 def test_shapes_alone():

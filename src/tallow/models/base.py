@@ -87,7 +87,11 @@ class Model(Module):
 
     def arrangement(self, names: Collection[str]) -> tuple[WeightConverter, ...]:
         """The rules of this model and of the models within it, for a file of such names."""
-        return self._of_parts(lambda part: part.rules)
+        return self._of_parts(lambda part: (*part.rules, *part.sized_rules()))
+
+    def sized_rules(self) -> tuple[WeightConverter, ...]:
+        """Further rules, by sizes of the config; `save_pretrained` writes their stored names."""
+        return ()
 
     def _of_parts(
         self, rules_of: Callable[[Model], tuple[WeightConverter, ...]]
@@ -108,7 +112,11 @@ class Model(Module):
             if id(value) not in seen:  # a tied tensor once, as transformers writes it
                 seen.add(id(value))
                 tensors[name] = value.detach()
-        return written(tensors, self._of_parts(lambda part: part.stored))
+        return self.as_stored(tensors)
+
+    def as_stored(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors of this model by the names of the family's checkpoints, and joined as there."""
+        return written(tensors, self._of_parts(lambda part: (*part.stored, *part.sized_rules())))
 
     def ignored(self) -> tuple[str, ...]:
         """Regular expressions of names that may stand unused in a file."""

@@ -20,7 +20,7 @@ from tallow.models.moe_config import (
     shared_names,
     write_leading_dense,
 )
-from tallow.weights.arrange import TensorMap, WeightConverter, cat, mapped, rename
+from tallow.weights.arrange import EXCHANGED, TensorMap, WeightConverter, cat, mapped, rename
 
 if TYPE_CHECKING:
     from tallow.models.fields import Fields
@@ -52,14 +52,7 @@ def _rules(cfg: LatentConfig) -> tuple[WeightConverter, ...]:
     )
 
 
-def _turn(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return (*shape[:-2], shape[-1], shape[-2])
-
-
-_TURNED = TensorMap(
-    lambda x: x.transpose(1, 2).contiguous(), lambda x: x.transpose(1, 2).contiguous(),
-    _turn, _turn, values=True,
-)  # fmt: skip
+_TURNED = replace(EXCHANGED, values=True)
 _FLOATS = TensorMap(lambda x: x, lambda x: x, values=True)
 
 

@@ -47,6 +47,18 @@ class TensorMap:
         )
 
 
+def _exchanged(x: Tensor) -> Tensor:
+    return x.transpose(-1, -2).contiguous()
+
+
+def _exchanged_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (*shape[:-2], shape[-1], shape[-2])
+
+
+# The last two axes exchanged, of stacked matrices.
+EXCHANGED = TensorMap(_exchanged, _exchanged, _exchanged_shape, _exchanged_shape)
+
+
 @dataclass(frozen=True)
 class WeightConverter:
     """From patterns of stored names to patterns of visible ones; made by the functions below."""

@@ -8,10 +8,11 @@ from typing import Final
 
 from tallow.device import Device, as_device
 from tallow.dtype import DType, by_name, f32
-from tallow.errors import ModelError, TallowError
+from tallow.errors import ArgumentError, ModelError, TallowError
 from tallow.lazy_dataclasses import dataclass
 from tallow.nn import Module, Param
 from tallow.nn.state import shape_mismatch, targets
+from tallow.tensor import Tensor
 from tallow.weights.source import MAX_LISTED, WeightSource
 
 TOGETHER: Final = 1 << 28  # bytes that are fetched ahead of filling, from a source far away
@@ -58,7 +59,7 @@ def fill(
             source.prefetch(name for _, name in batch)
         for param, name in batch:
             if blocks is not None and name in rounded:
-                param.fill(source.take(name, f32, place).to(blocks))
+                param.fill(_in_blocks(source, name, blocks, place))
             else:
                 param.fill(source.take(name, _target(param, source.info(name).dtype, dtype), place))
 
@@ -113,6 +114,13 @@ def fit(
         if name not in used and not any(pattern.fullmatch(name) for pattern in skip)
     ]
     return FillPlan(chosen, mismatches, surplus)
+
+
+def _in_blocks(source: WeightSource, name: str, blocks: DType, place: Device) -> Tensor:
+    try:
+        return source.take(name, f32, place).to(blocks)
+    except ArgumentError as error:
+        raise ModelError(f"{source.where(name)}: {error}") from None
 
 
 def _rounded(

@@ -33,6 +33,14 @@ class NameMap:
         """A table with further names; one that is here already leads to the new name."""
         return NameMap({**self._visible, **table})
 
+    def moved(self, prefix: str, other: str) -> NameMap:
+        """A table whose visible names that begin with `prefix` begin with `other` instead."""
+        table = dict(self._visible)
+        for stored, visible in table.items():
+            if visible.startswith(prefix):
+                table[stored] = other + visible.removeprefix(prefix)
+        return NameMap(table)
+
     def __call__(self, stored: str) -> str:
         """The visible name of a stored one."""
         return _translate(stored, self._visible)

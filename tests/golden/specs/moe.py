@@ -139,6 +139,19 @@ SPECS = {
             "beta_slow": 1.0, "truncate": False, "original_max_position_embeddings": 12,
         },
     ),
+    "gpt_oss_truncated": Spec(  # as GGUF files have it
+        "GptOssForCausalLM",
+        "GptOssConfig",
+        {**TINY, "num_local_experts": 5, "num_experts_per_tok": 2, "intermediate_size": 32,
+         "head_dim": 16, "sliding_window": 5,
+         "rope_parameters": {
+             "rope_type": "yarn", "rope_theta": 150000.0, "factor": 4.0, "truncate": True,
+             "original_max_position_embeddings": 12,
+         }},
+        texts(),
+        ("logits",),
+        {"*.mlp.router.weight": 0.3},
+    ),
     "qwen3_moe_dense": Spec(
         "Qwen3MoeForCausalLM",
         "Qwen3MoeConfig",

@@ -13,7 +13,7 @@ from tallow.nn.layer import Layer
 from tallow.nn.parameter import Buffer, declare
 from tallow.ops import expert_linear, linear, silu_mul, softmax, topk
 from tallow.tensor import Tensor
-from tallow.weights.arrange import WeightConverter, stack
+from tallow.weights.arrange import WeightConverter, rename, stack
 
 Choice = tuple[Tensor, Tensor]  # experts (tokens, chosen) and what their results are worth
 Choose = Callable[[Tensor], Choice]  # of scores (tokens, experts)
@@ -81,8 +81,6 @@ class Experts(Module):
 class Router(Linear):
     """Scores of the experts `(tokens, experts)`, and by `choose` those that a token takes."""
 
-    quantizable = False  # a rounded score may choose another expert
-
     def __init__(self, size: int, experts: int, choose: Choose, *, bias: bool = False) -> None:
         super().__init__(size, experts, bias=bias)
         self._choose = choose
@@ -98,8 +96,6 @@ class CorrectedRouter(Linear):
     `e_score_correction_bias` counts for the choice alone. Of several `groups`, those `kept` count
     whose two best experts score most. `renormalise` makes worth sum to `scale`.
     """
-
-    quantizable = False
 
     def __init__(
         self,
@@ -153,6 +149,8 @@ class SparseMlp(Module):
         shared_gate_name: str = "shared_expert_gate",
     ) -> None:
         self._names = router_name, shared_name, shared_gate_name
+        for part in filter(None, (router, shared_gate)):
+            part.quantizable = False  # a rounded score may choose another expert
         setattr(self, router_name, router)
         self.experts = experts
         if shared is not None:
@@ -214,6 +212,16 @@ def softmax_of_chosen(chosen: int) -> Choose:
         return ids, softmax(best, -1)
 
     return choose
+
+
+def block_sparse_experts(router: str) -> tuple[WeightConverter, ...]:
+    """Mixtral's names of a router and experts; the model calls the first `router`."""
+    stored, own = "layers.{}.block_sparse_moe.", "layers.{}.mlp."
+    names = {"gate_proj": "w1", "down_proj": "w2", "up_proj": "w3"}
+    return (
+        rename(stored + "gate.weight", f"{own}{router}.weight"),
+        *stacked_experts(stored + "experts.{*}", own + "experts", **names),
+    )
 
 
 def stacked_experts(stored: str, visible: str, **names: str) -> tuple[WeightConverter, ...]:

@@ -13,7 +13,6 @@ from tallow.models.decoder_model import DecoderModel, decoder_attention, gated_m
 from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUF_DECODER
 from tallow.nn import Module, RMSNorm
-from tallow.weights import NameMap
 from tallow.weights.arrange import WeightConverter, rename, split
 
 _CALLED = {
@@ -70,34 +69,16 @@ _NAMES = {
     "encoder.layers.{}.mlp.dense_h_to_4h": "layers.{}.mlp.gate_up_proj",
     "encoder.layers.{}.mlp.dense_4h_to_h": "layers.{}.mlp.down_proj",
 }
-_RENAMED = tuple(rename(f"{name}.*", f"{own}.*") for name, own in _NAMES.items())
 
 
-def _apart(cfg: DecoderConfig) -> tuple[WeightConverter, ...]:
-    """All queries stand above all keys and all values."""
+def _apart(cfg: DecoderConfig, joined: str, layer: str) -> tuple[WeightConverter, ...]:
+    """All queries stand above all keys and all values in `joined`."""
     keys = cfg.num_key_value_heads * cfg.head_dim
     sizes = (cfg.num_attention_heads * cfg.head_dim, keys, keys)
     return tuple(
         split(
-            f"encoder.layers.{{}}.self_attention.query_key_value.{part}",
-            *(f"layers.{{}}.self_attn.{role}_proj.{part}" for role in ("q", "k", "v")),
-            sizes=sizes,
-        )
-        for part in ("weight", "bias")
-    )
-
-
-_LAYER = "transformer.layers.{}."
-
-
-def _joined_in_file(cfg: DecoderConfig) -> tuple[WeightConverter, ...]:
-    """llama.cpp's converter leaves the rows joined."""
-    keys = cfg.num_key_value_heads * cfg.head_dim
-    sizes = (cfg.num_attention_heads * cfg.head_dim, keys, keys)
-    return tuple(
-        split(
-            f"blk.{{}}.attn_qkv.{part}",
-            *(f"{_LAYER}self_attn.{role}_proj.{part}" for role in ("q", "k", "v")),
+            f"{joined}.{part}",
+            *(f"{layer}self_attn.{role}_proj.{part}" for role in ("q", "k", "v")),
             sizes=sizes,
         )
         for part in ("weight", "bias")
@@ -107,22 +88,11 @@ def _joined_in_file(cfg: DecoderConfig) -> tuple[WeightConverter, ...]:
 GGUF = replace(
     GGUF_DECODER,
     architecture="chatglm",
-    names=NameMap(
-        {
-            "token_embd": "transformer.embed_tokens",
-            "output_norm": "transformer.norm",
-            "output": "lm_head",
-            "blk.{}.attn_norm": _LAYER + "input_layernorm",
-            "blk.{}.attn_q": _LAYER + "self_attn.q_proj",
-            "blk.{}.attn_k": _LAYER + "self_attn.k_proj",
-            "blk.{}.attn_v": _LAYER + "self_attn.v_proj",
-            "blk.{}.attn_output": _LAYER + "self_attn.o_proj",
-            "blk.{}.ffn_norm": _LAYER + "post_attention_layernorm",
-            "blk.{}.ffn_up": _LAYER + "mlp.gate_up_proj",
-            "blk.{}.ffn_down": _LAYER + "mlp.down_proj",
-        }
+    names=GGUF_DECODER.names.moved("model.", "transformer.").extended(
+        {"blk.{}.ffn_up": "transformer.layers.{}.mlp.gate_up_proj"}
     ),
-    rules=_joined_in_file,
+    # llama.cpp's converter leaves the rows joined.
+    rules=lambda cfg: _apart(cfg, "blk.{}.attn_qkv", "transformer.layers.{}."),
     partial=True,
     biases=("attn_qkv", "attn_q", "attn_k", "attn_v"),
 )
@@ -134,12 +104,11 @@ class ChatGLMModel(DecoderModel):
     config_class = Config
     ignorable = (r"rotary_pos_emb\.inv_freq", r"output_layer\..*")
 
-    @property
-    def rules(self) -> tuple[WeightConverter, ...]:  # type: ignore[override]  # by sizes of heads
-        """What checkpoints call and join otherwise."""
-        return (*_RENAMED, *_apart(self.config))
+    rules = stored = tuple(rename(f"{name}.*", f"{own}.*") for name, own in _NAMES.items())
 
-    stored = rules
+    def sized_rules(self) -> tuple[WeightConverter, ...]:
+        """What checkpoints join."""
+        return _apart(self.config, "encoder.layers.{}.self_attention.query_key_value", "layers.{}.")
 
     @staticmethod
     def make_layer(cfg: Any, index: int, rope: Rope | None) -> Module:

@@ -11,7 +11,6 @@ from tallow.models.config import DecoderConfig
 from tallow.models.decoder_model import DecoderModel
 from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUF_DECODER
-from tallow.weights import NameMap
 from tallow.weights.arrange import rename
 
 
@@ -56,23 +55,10 @@ _STORED = {
     "h.{}.mlp.c_proj": "layers.{}.mlp.down_proj",
 }
 GGUF = replace(
-    GGUF_DECODER.but(architecture="exaone", biases=()),
-    names=NameMap(
-        {
-            "token_embd": "transformer.embed_tokens",
-            "output_norm": "transformer.norm",
-            "output": "lm_head",
-            "blk.{}.attn_norm": "transformer.layers.{}.input_layernorm",
-            "blk.{}.attn_q": "transformer.layers.{}.self_attn.q_proj",
-            "blk.{}.attn_k": "transformer.layers.{}.self_attn.k_proj",
-            "blk.{}.attn_v": "transformer.layers.{}.self_attn.v_proj",
-            "blk.{}.attn_output": "transformer.layers.{}.self_attn.o_proj",
-            "blk.{}.ffn_norm": "transformer.layers.{}.post_attention_layernorm",
-            "blk.{}.ffn_gate": "transformer.layers.{}.mlp.gate_proj",
-            "blk.{}.ffn_up": "transformer.layers.{}.mlp.up_proj",
-            "blk.{}.ffn_down": "transformer.layers.{}.mlp.down_proj",
-        }
-    ),
+    GGUF_DECODER,
+    architecture="exaone",
+    names=GGUF_DECODER.names.moved("model.", "transformer."),
+    biases=(),
 )
 
 

@@ -19,7 +19,7 @@ from tallow.models.gguf_layout import GGUF_DECODER, Key, Kind, windows_every, wr
 from tallow.models.moe_config import EXPERT_KEYS, MoeConfig, expert_names
 from tallow.nn import Module, RMSNorm, param
 from tallow.tensor import Tensor
-from tallow.weights.arrange import TensorMap, mapped, rename, split
+from tallow.weights.arrange import EXCHANGED, TensorMap, mapped, rename, split
 
 _YARN = {
     "rope_type": "yarn",
@@ -92,17 +92,8 @@ def _turns_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (shape[0] // 2, *shape[2:], 2 * shape[1])
 
 
-def _turned(x: Tensor) -> Tensor:
-    return x.transpose(1, 2).contiguous()
-
-
-def _turned_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return shape[:-2] + shape[-2:][::-1]
-
-
 _EXPERTS = "layers.{}.mlp.experts."
 _APART = TensorMap(_apart, _by_turns, _apart_shape, _turns_shape)
-_TURNED = TensorMap(_turned, _turned, _turned_shape, _turned_shape)
 RULES = (
     mapped(_EXPERTS + "gate_up_proj", _EXPERTS + "gates_and_ups", _APART),
     split(
@@ -110,7 +101,7 @@ RULES = (
     ),
     mapped(_EXPERTS + "gate_up_proj_bias", _EXPERTS + "biases", _APART),
     split(_EXPERTS + "biases", _EXPERTS + "gate_proj.bias", _EXPERTS + "up_proj.bias"),
-    mapped(_EXPERTS + "down_proj", _EXPERTS + "down_proj.weight", _TURNED),
+    mapped(_EXPERTS + "down_proj", _EXPERTS + "down_proj.weight", EXCHANGED),
     rename(_EXPERTS + "down_proj_bias", _EXPERTS + "down_proj.bias"),
 )  # fmt: skip
 

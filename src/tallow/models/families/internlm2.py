@@ -40,7 +40,6 @@ _NAMES = {
     "layers.{}.feed_forward.w3": "layers.{}.mlp.up_proj",
     "layers.{}.feed_forward.w2": "layers.{}.mlp.down_proj",
 }
-_RENAMED = tuple(rename(f"{name}.*", f"{own}.*") for name, own in _NAMES.items())
 _ATTENTION = "layers.{}.self_attn."
 
 
@@ -70,12 +69,11 @@ class InternLM2Model(DecoderModel):
 
     config_class = Config
 
-    @property
-    def rules(self) -> tuple[WeightConverter, ...]:  # type: ignore[override]  # by sizes of heads
-        """What checkpoints call and join otherwise."""
-        return (*_RENAMED, *_joined(self.config))
+    rules = stored = tuple(rename(f"{name}.*", f"{own}.*") for name, own in _NAMES.items())
 
-    stored = rules
+    def sized_rules(self) -> tuple[WeightConverter, ...]:
+        """What checkpoints join."""
+        return _joined(self.config)
 
 
 class InternLM2(CausalLM):

@@ -74,9 +74,8 @@ def _inner(fields: Fields) -> int:
 
 
 def _attends(fields: Fields, layers: int) -> tuple[bool, ...]:
-    kinds = fields.get("layer_types")
+    kinds, which = fields.get("layer_types"), fields.get("full_attn_idxs")  # files have both
     if kinds is None:
-        which = fields.get("full_attn_idxs")
         which = list(range(layers)) if which is None else which
         good = isinstance(which, list) and all(type(i) is int and 0 <= i < layers for i in which)
         if not good:

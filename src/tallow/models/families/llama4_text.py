@@ -20,7 +20,7 @@ from tallow.nn import Module, RMSNorm
 from tallow.ops import topk
 from tallow.tensor import Tensor
 from tallow.weights import WeightSource
-from tallow.weights.arrange import TensorMap, mapped, split
+from tallow.weights.arrange import EXCHANGED, mapped, split
 
 PERIOD = 4  # every so many layers one attends to all, and knows no positions
 _CHUNK, _FLOOR, _SCALE = 8192, 8192, 0.1  # which llama.cpp has in its code
@@ -141,14 +141,6 @@ GGUF = GGUF_DECODER.but(
 )
 
 
-def _turned(x: Tensor) -> Tensor:
-    return x.transpose(1, 2).contiguous()
-
-
-_TURNED = TensorMap(
-    _turned, _turned, lambda shape: shape[:-2] + shape[-2:][::-1],
-    lambda shape: shape[:-2] + shape[-2:][::-1],
-)  # fmt: skip
 _EXPERTS = _MLP + "experts."
 
 
@@ -157,12 +149,12 @@ class Llama4TextModel(DecoderModel):
 
     config_class = Config
     rules = stored = (
-        mapped(_EXPERTS + "gate_up_proj", _EXPERTS + "gates_and_ups", _TURNED),
+        mapped(_EXPERTS + "gate_up_proj", _EXPERTS + "gates_and_ups", EXCHANGED),
         split(
             _EXPERTS + "gates_and_ups", _EXPERTS + "gate_proj.weight", _EXPERTS + "up_proj.weight",
             dim=1,
         ),
-        mapped(_EXPERTS + "down_proj", _EXPERTS + "down_proj.weight", _TURNED),
+        mapped(_EXPERTS + "down_proj", _EXPERTS + "down_proj.weight", EXCHANGED),
     )  # fmt: skip
 
     @staticmethod

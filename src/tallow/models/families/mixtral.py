@@ -8,14 +8,13 @@ from tallow.lazy_dataclasses import replace
 from tallow.models.base import define_heads
 from tallow.models.blocks import Rope
 from tallow.models.blocks import decoder_heads as heads
-from tallow.models.blocks.moe import Experts, Router, SparseMlp, by_softmax, stacked_experts
+from tallow.models.blocks.moe import Experts, Router, SparseMlp, block_sparse_experts, by_softmax
 from tallow.models.causal_lm import CausalLM
 from tallow.models.decoder_model import DecoderModel, decoder_layer
 from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUF_LLAMA
 from tallow.models.moe_config import EXPERT_KEYS, MoeConfig, expert_names
 from tallow.nn import Module
-from tallow.weights.arrange import rename
 
 
 class Config(MoeConfig):
@@ -41,20 +40,13 @@ class Config(MoeConfig):
 
 # llama.cpp has it as a Llama with experts.
 GGUF = GGUF_LLAMA.but(names=expert_names(), keys=EXPERT_KEYS)
-_MLP, _STORED = "layers.{}.mlp.", "layers.{}.block_sparse_moe."
-RULES = (
-    rename(_STORED + "gate.weight", _MLP + "gate.weight"),
-    *stacked_experts(
-        _STORED + "experts.{*}", _MLP + "experts", gate_proj="w1", down_proj="w2", up_proj="w3"
-    ),
-)
 
 
 class MixtralModel(DecoderModel):
     """The decoder without a head."""
 
     config_class = Config
-    rules = stored = RULES
+    rules = stored = block_sparse_experts("gate")
 
     @staticmethod
     def make_layer(cfg: Any, index: int, rope: Rope | None) -> Module:

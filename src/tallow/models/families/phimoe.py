@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 from tallow.lazy_dataclasses import dataclass, replace
 from tallow.models.blocks import DecoderLayer, Rope
-from tallow.models.blocks.moe import Choice, Experts, Router, SparseMlp, stacked_experts
+from tallow.models.blocks.moe import Choice, Experts, Router, SparseMlp, block_sparse_experts
 from tallow.models.causal_lm import define_causal
 from tallow.models.decoder_model import DecoderModel, decoder_attention
 from tallow.models.fields import Fields
@@ -16,7 +16,6 @@ from tallow.models.moe_config import MoeConfig
 from tallow.nn import LayerNorm, Module
 from tallow.ops import cat, maximum, softmax, topk
 from tallow.tensor import Tensor
-from tallow.weights.arrange import rename
 
 
 @dataclass(frozen=True)
@@ -87,20 +86,11 @@ class MixerRouter(Router):
         return softmax(close, -1).gather(1, best)
 
 
-_MLP, _STORED = "layers.{}.mlp.", "layers.{}.block_sparse_moe."
-RULES = (
-    rename(_STORED + "gate.weight", _MLP + "router.weight"),
-    *stacked_experts(
-        _STORED + "experts.{*}", _MLP + "experts", gate_proj="w1", down_proj="w2", up_proj="w3"
-    ),
-)
-
-
 class PhimoeModel(DecoderModel):
     """The decoder without a head."""
 
     config_class = Config
-    rules = stored = RULES
+    rules = stored = block_sparse_experts("router")
 
     @staticmethod
     def make_layer(cfg: Any, index: int, rope: Rope | None) -> Module:
