@@ -28,6 +28,10 @@ GPT = {
 }  # fmt: skip
 EXPERTS = {"num_experts": 16, "num_experts_per_tok": 4, "moe_intermediate_size": 256}
 LOCAL_EXPERTS = {"num_local_experts": 16, "num_experts_per_tok": 4, "intermediate_size": 256}
+ROUTED = {
+    "n_routed_experts": 16, "num_experts_per_tok": 4, "moe_intermediate_size": 256,
+    "n_shared_experts": 1, "first_k_dense_replace": 1,
+}  # fmt: skip
 LATENT = {
     "q_lora_rank": 192, "kv_lora_rank": 128, "qk_rope_head_dim": 32, "qk_nope_head_dim": 64,
     "v_head_dim": 64, "head_dim": 32, "num_key_value_heads": 6, "n_routed_experts": 16,
@@ -75,6 +79,19 @@ LANGUAGE: dict[str, Row] = {
     "gpt_oss": decoder("GptOss", **LOCAL_EXPERTS, sliding_window=48),
     "deepseek_v2": decoder("DeepseekV2", **LATENT),
     "deepseek_v3": decoder("DeepseekV3", drop=("topk_method",), **LATENT),
+    "glm4_moe": decoder("Glm4Moe", **ROUTED, use_qk_norm=True),
+    "phimoe": decoder("Phimoe", **{**LOCAL_EXPERTS, "num_experts_per_tok": 2}),
+    "ernie4_5_moe": decoder(
+        "Ernie4_5_Moe", moe_num_experts=16, moe_k=4, moe_intermediate_size=256,
+        moe_num_shared_experts=1,
+    ),
+    "llama4_text": Row(
+        "Llama4TextConfig", "Llama4TextModel",
+        {**DECODER, **LOCAL_EXPERTS, "intermediate_size_mlp": 1024, "attention_chunk_size": 48,
+         "interleave_moe_layer_step": 2, "num_experts_per_tok": 1},
+        IDS,
+    ),
+    "exaone": Row("ExaoneConfig", "LlamaModel", DECODER, IDS),
     "gpt2": gpt("GPT2"),
     "gptj": gpt("GPTJ", rotary_dim=32),
     "codegen": gpt("CodeGen", rotary_dim=32, n_head=8),
