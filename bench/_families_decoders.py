@@ -91,7 +91,6 @@ LANGUAGE: dict[str, Row] = {
          "interleave_moe_layer_step": 2, "num_experts_per_tok": 1},
         IDS,
     ),
-    "exaone": Row("ExaoneConfig", "LlamaModel", DECODER, IDS),
     "gpt2": gpt("GPT2"),
     "gptj": gpt("GPTJ", rotary_dim=32),
     "codegen": gpt("CodeGen", rotary_dim=32, n_head=8),

@@ -64,7 +64,7 @@ ernie4_5: Ernie4_5ForCausalLM=Ernie Ernie4_5Model=ErnieModel
 ernie4_5_moe: Ernie4_5_MoeForCausalLM=ErnieMoe Ernie4_5_MoeModel=ErnieMoeModel
 eurobert: EuroBertModel EuroBertForMaskedLM EuroBertForSequenceClassification
     EuroBertForTokenClassification
-exaone: ExaoneForCausalLM=Exaone ExaoneModel LlamaForCausalLM=Exaone LlamaModel=ExaoneModel
+exaone: ExaoneForCausalLM=Exaone ExaoneModel LlamaForCausalLM=Exaone
 exaone4: Exaone4ForCausalLM=Exaone4 Exaone4Model Exaone4ForSequenceClassification
     Exaone4ForTokenClassification Exaone4ForQuestionAnswering
 falcon: FalconForCausalLM FalconModel

@@ -54,10 +54,6 @@ SPECS = {
         "LlamaForCausalLM", "ExaoneConfig", {**TINY, "pad_token_id": 0}, texts(),
         ("logits", "hidden_states"), options=HIDDEN,
     ),
-    "exaone_model": Spec(
-        "LlamaModel", "ExaoneConfig", {**TINY, "pad_token_id": 0}, texts(),
-        ("last_hidden_state",),
-    ),
     "exaone_generate": Spec(
         "LlamaForCausalLM", "ExaoneConfig", {**TINY, "pad_token_id": 0}, texts(pad=None),
         ("logits",), generate=SEARCHES,
