@@ -9,8 +9,10 @@ raw=build/wheel fresh=$PWD/build/wheel-venv
 rm -rf "$raw" "$fresh" dist/*.whl
 mkdir -p "$raw" dist
 source tools/python_headers.sh "$bin/python"
-export SKBUILD_CMAKE_ARGS
-SKBUILD_CMAKE_ARGS=$(IFS=';'; echo "${PYTHON_HEADER_OPTIONS[*]}")
+export SKBUILD_CMAKE_ARGS CC CXX
+# The commands of tools/build.sh, so that a compiler cache (.ci/run has one) need not compile everything twice.
+CC=$(command -v "${CC:-cc}") CXX=$(command -v "${CXX:-c++}")
+SKBUILD_CMAKE_ARGS=$(IFS=';'; echo "-DTALLOW_WERROR=${TALLOW_WERROR:-${CI:+ON}};${PYTHON_HEADER_OPTIONS[*]}")
 PATH="$bin:$PATH" "$bin/python" -m pip wheel --quiet --quiet --no-deps --no-build-isolation --wheel-dir "$raw" .
 PATH="$bin:$PATH" "$bin/auditwheel" --quiet repair --strip --wheel-dir dist "$raw"/*.whl 2> "$raw/auditwheel.log" ||
   PATH="$bin:$PATH" "$bin/auditwheel" repair --wheel-dir dist "$raw"/*.whl
