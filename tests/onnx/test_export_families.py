@@ -27,7 +27,7 @@ FIXED_LENGTH = {
 # normed anew, and codes by steps, are other calls at other sizes; Pixtral's pictures have sizes of
 # their own; Silero's state is of one batch.
 _REFUSED = """
-bamba bamba_generate encodec falcon_mamba falcon_mamba_generate granitemoehybrid
+baichuan bamba bamba_generate encodec falcon_mamba falcon_mamba_generate granitemoehybrid
 granitemoehybrid_experts granitemoehybrid_generate granitemoehybrid_rope hubert_ctc jamba
 jamba_experts jamba_generate mamba mamba2 mamba2_generate mamba2_limits mamba2_model
 mamba_biased mamba_generate mamba_model mimi mimi_fine pixtral qwen3_next qwen3_next_biased

@@ -28,9 +28,9 @@ _SCALING = {
         "beta_fast", "beta_slow", "attention_factor", "truncate",
     ),
 }  # fmt: skip
-# Rows are reordered, so it is another way to say the same; and whose word learns nothing counts for
-# training alone.
-_NO_LOSS = ("rope_interleaved", "pad_token_id")
+# Rows are reordered, so it is another way to say the same; rows of a head are written at the length
+# that they count with; and whose word learns nothing counts for training alone.
+_NO_LOSS = ("rope_interleaved", "unit_head", "pad_token_id")
 
 
 class _Planned:

@@ -8,6 +8,7 @@ FAMILIES = """
 albert: AlbertModel AlbertForPreTraining AlbertForMaskedLM AlbertForSequenceClassification
     AlbertForTokenClassification AlbertForQuestionAnswering AlbertForMultipleChoice
 bamba: BambaModel BambaForCausalLM
+baichuan: BaichuanForCausalLM=Baichuan BaichuanModel BaiChuanForCausalLM=Baichuan
 bart: BartModel BartForConditionalGeneration BartForSequenceClassification BartForCausalLM
 beit: BeitModel BeitForImageClassification BeitForSemanticSegmentation BeitBackbone
 bert: BertModel BertForPreTraining BertForMaskedLM BertForSequenceClassification
@@ -154,6 +155,7 @@ phi: PhiForCausalLM=Phi PhiModel PhiForSequenceClassification PhiForTokenClassif
 phi3: Phi3ForCausalLM=Phi3 Phi3Model Phi3ForSequenceClassification Phi3ForTokenClassification
 phimoe: PhimoeForCausalLM=Phimoe PhimoeModel
 pixtral: PixtralVisionModel
+qwen: QWenLMHeadModel=QWen QWenModel
 qwen2: Qwen2ForCausalLM=Qwen2 Qwen2Model Qwen2ForSequenceClassification
     Qwen2ForTokenClassification Qwen2ForQuestionAnswering
 qwen2_5_vl = qwen2_vl: Qwen2_5_VLForConditionalGeneration=Qwen25VLForConditionalGeneration
@@ -245,6 +247,7 @@ vit_* deit_* deit3_*: timm_vit TimmVit
 # counts whose condition holds: a key below the architecture's name is there and not 0, or has the
 # value.
 GGUF = """
+baichuan: baichuan
 bloom: bloom
 chatglm: chatglm
 cohere2: cohere2
@@ -281,6 +284,7 @@ olmo2: olmo3 if attention.sliding_window, olmo2
 olmoe: olmoe
 phi2: phi
 phi3: phi3
+qwen: qwen
 qwen2: qwen2
 qwen2moe: qwen2_moe
 qwen3: qwen3
