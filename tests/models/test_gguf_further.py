@@ -1,12 +1,13 @@
-"""GGUF files of GLM 4.5 with a block that predicts a token further on, which is not loaded."""
+"""GGUF files as llama.cpp's converter writes them where ours differ."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import tallow as tl
 from models.gguf_families import written
-from models.golden_families import ROOT
+from models.golden_families import ROOT, Case
 from tallow.formats.gguf import open_gguf, save_gguf
 from tallow.models.loading import load
 
@@ -43,3 +44,30 @@ def test_a_block_for_tokens_further_on_changes_nothing(tmp_path):
     assert whole.config.num_hidden_layers == LAYERS
     ids = tl.tensor([[5, 9, 11, 7]])
     assert np.array_equal(whole(ids).logits.numpy(), plain(ids).logits.numpy())
+
+
+ONE_ROW = {"qwen2_moe": "ffn_gate_inp_shexp.weight", "ernie4_5_moe": "exp_probs_b.bias"}
+
+
+@pytest.mark.parametrize("name", ONE_ROW)
+def test_one_row_may_have_its_axis_of_length_1(name, tmp_path):
+    path, _ = written(ROOT / name, tmp_path / "flat.gguf")
+    with open_gguf(path) as file:
+        tensors = {name: file.tensor(name).clone() for name in file.tensors}
+        metadata = dict(file.metadata)
+    rows = [stored for stored in tensors if stored.endswith(ONE_ROW[name])]
+    assert rows and all(tensors[stored].ndim == 1 for stored in rows)
+    tensors |= {stored: tensors[stored].reshape(1, -1) for stored in rows}
+    save_gguf(tensors, tmp_path / "rows.gguf", metadata)
+    case = Case(name)
+    case.check(case.run(load(tmp_path / "rows.gguf", activations="float")))
+
+
+def test_a_window_of_0_is_none(tmp_path):
+    path, _ = written(ROOT / "phi3", tmp_path / "plain.gguf")
+    with open_gguf(path) as file:
+        tensors = {name: file.tensor(name).clone() for name in file.tensors}
+        metadata = {**file.metadata, "phi3.attention.sliding_window": 0}
+    save_gguf(tensors, tmp_path / "none.gguf", metadata)
+    case = Case("phi3")
+    case.check(case.run(load(tmp_path / "none.gguf", activations="float")))

@@ -79,8 +79,8 @@ def metadata_fields(source: WeightSource, architecture: str) -> Fields:
 def _value(fields: Fields, key: Key, layers: int) -> Any:
     """What the file says, or what llama.cpp takes without it; lists as the key wants them."""
     value: Any = fields.get(key.name)
-    if value is None:
-        return key.default
+    if value is None or (value == 0 and key.name == "attention.sliding_window"):
+        return key.default  # llama.cpp's converter writes a window of 0 where there is none
     if isinstance(value, str) or not isinstance(value, Sequence):
         return value
     if key.layers or key.kind.startswith("arr"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -32,6 +33,15 @@ def joined_rows(stored: str, visible: str, heads: int, kv_heads: int, groups: in
     return tuple(
         mapped(f"{stored}.{part}", f"{visible}.{part}", moved) for part in ("weight", "bias")
     )
+
+
+# One row, of which some files hold the axis of length 1 and some do not; we write it without.
+ROW = TensorMap(
+    lambda x: x.reshape(1, -1),
+    lambda x: x.reshape(-1),
+    lambda shape: (1, math.prod(shape)),
+    lambda shape: shape[1:],
+)
 
 
 def moved_rows(order: Sequence[int]) -> TensorMap:

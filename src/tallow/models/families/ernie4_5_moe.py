@@ -14,6 +14,7 @@ from tallow.models.causal_lm import define_causal
 from tallow.models.decoder_model import DecoderModel, decoder_layer
 from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUF_DECODER, Kind
+from tallow.models.gguf_rows import ROW
 from tallow.models.moe_config import (
     EXPERT_KEYS,
     WIDTH_KEY,
@@ -26,7 +27,7 @@ from tallow.nn import Buffer, Module
 from tallow.ops import softmax, topk
 from tallow.tensor import Tensor
 from tallow.weights import WeightSource
-from tallow.weights.arrange import TensorMap, mapped, rename
+from tallow.weights.arrange import mapped, rename
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,6 @@ class Config(MoeConfig):
 
 
 _CORRECTION = "layers.{}.mlp.gate.moe_statics.e_score_correction_bias"
-_ROW = TensorMap(
-    lambda x: x.reshape(1, -1), lambda x: x.reshape(-1),
-    lambda shape: (1, *shape), lambda shape: shape[1:],
-)  # fmt: skip
 
 
 def _of_file(fields: Fields, source: WeightSource) -> Mapping[str, Any]:
@@ -98,7 +95,7 @@ GGUF = GGUF_DECODER.but(
     names={**expert_names(), **shared_names("shared_experts")},
     keys=(*EXPERT_KEYS, WIDTH_KEY),
     architecture="ernie4_5-moe",
-    rules=lambda cfg: (mapped("blk.{}.exp_probs_b.bias", f"model.{_CORRECTION}", _ROW),),
+    rules=lambda cfg: (mapped("blk.{}.exp_probs_b.bias", f"model.{_CORRECTION}", ROW),),
     read=_of_file,
     write=_to_file,
     biases=(),

@@ -14,6 +14,7 @@ from tallow.models.config import ATTENTIONS, read_windows
 from tallow.models.decoder_model import DecoderModel, decoder_layer
 from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUF_DECODER, Key
+from tallow.models.gguf_rows import ROW
 from tallow.models.moe_config import (
     EXPERT_KEYS,
     WIDTH_KEY,
@@ -24,7 +25,7 @@ from tallow.models.moe_config import (
     shared_names,
 )
 from tallow.nn import Linear, Module
-from tallow.weights.arrange import TensorMap, WeightConverter, mapped
+from tallow.weights.arrange import WeightConverter, mapped
 
 
 class Config(MoeConfig):
@@ -60,17 +61,10 @@ def _windows(fields: Fields, layers: int) -> tuple[int, ...]:
 
 
 _GATE = "model.layers.{}.mlp.shared_expert_gate.weight"
-# Files have the weights of a gate without the axis of its one result.
-_ROW = TensorMap(
-    lambda x: x.reshape(1, -1),
-    lambda x: x.reshape(-1),
-    lambda shape: (1, *shape),
-    lambda shape: shape[1:],
-)
 
 
 def _rules(cfg: MoeConfig) -> tuple[WeightConverter, ...]:
-    return (mapped("blk.{}.ffn_gate_inp_shexp.weight", _GATE, _ROW),)
+    return (mapped("blk.{}.ffn_gate_inp_shexp.weight", _GATE, ROW),)
 
 
 GGUF = GGUF_DECODER.but(

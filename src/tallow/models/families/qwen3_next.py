@@ -18,6 +18,7 @@ from tallow.models.blocks.norms import OffsetNorm
 from tallow.models.config import every, read_kinds
 from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUF_DECODER, Key, Kind, added
+from tallow.models.gguf_rows import ROW
 from tallow.models.moe_config import (
     EXPERT_KEYS,
     WIDTH_KEY,
@@ -167,7 +168,7 @@ def _rules(cfg: Qwen3NextConfig) -> tuple[WeightConverter, ...]:
         mapped("blk.{}.ssm_a", _DELTA + "A_log", DECAY),
         mapped("blk.{}.ssm_conv1d.weight", _DELTA + "conv1d.weight", CONV),
         rename("blk.{}.ssm_dt.bias", _DELTA + "dt_bias"),
-        mapped("blk.{}.ffn_gate_inp_shexp.weight", _MLP + "shared_expert_gate.weight", _ROW),
+        mapped("blk.{}.ffn_gate_inp_shexp.weight", _MLP + "shared_expert_gate.weight", ROW),
         mapped("output_norm.weight", "model.norm.weight", added(-1.0)),
         *(
             mapped(f"blk.{{}}.{theirs}.weight", f"{_LAYER}{own}.weight", added(-1.0))
@@ -176,13 +177,6 @@ def _rules(cfg: Qwen3NextConfig) -> tuple[WeightConverter, ...]:
     )
 
 
-# Files have the weights of a gate without the axis of its one result.
-_ROW = TensorMap(
-    lambda x: x.reshape(1, -1),
-    lambda x: x.reshape(-1),
-    lambda shape: (1, *shape),
-    lambda shape: shape[1:],
-)
 _LAYER = "model.layers.{}."
 _MLP, _DELTA = _LAYER + "mlp.", _LAYER + "linear_attn."
 GGUF = GGUF_DECODER.but(
