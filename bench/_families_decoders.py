@@ -71,6 +71,11 @@ LANGUAGE: dict[str, Row] = {
     },
     "gemma2": decoder("Gemma2", query_pre_attn_scalar=64, sliding_window=48),
     "gemma3_text": decoder("Gemma3", "Text", query_pre_attn_scalar=64, sliding_window=48),
+    "gemma3n_text": decoder(
+        "Gemma3n", "Text", sliding_window=48, num_kv_shared_layers=2,
+        hidden_size_per_layer_input=64,
+        layer_types=["sliding_attention", "full_attention"] * 2, vocab_size_per_layer_input=8000,
+    ),
     "mixtral": decoder("Mixtral", **LOCAL_EXPERTS),
     "olmoe": decoder("Olmoe", num_experts=16, num_experts_per_tok=4, intermediate_size=256),
     "qwen2_moe": decoder("Qwen2Moe", **EXPERTS, shared_expert_intermediate_size=256),

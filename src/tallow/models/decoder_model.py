@@ -275,7 +275,7 @@ class DecoderModel(Decoder, Model):
 
 
 def _in_order(x: Tensor, order: Tensor) -> Tensor:
-    return x.gather(1, order.unsqueeze(-1).expand(*order.shape, x.shape[-1]))
+    return x.gather(-2, order.unsqueeze(-1).expand(x.shape))
 
 
 def _too_long(context: int, held: int, count: int) -> ContextError:

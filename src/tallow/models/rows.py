@@ -76,6 +76,7 @@ gemma: GemmaModel GemmaForCausalLM=Gemma GemmaForSequenceClassification
 gemma2: Gemma2ForCausalLM=Gemma2 Gemma2Model Gemma2ForSequenceClassification
     Gemma2ForTokenClassification
 gemma3_text: Gemma3ForCausalLM=Gemma3 Gemma3TextModel Gemma3TextForSequenceClassification
+gemma3n_text: Gemma3nForCausalLM=Gemma3n Gemma3nTextModel
 glm: GlmForCausalLM=Glm GlmModel GlmForSequenceClassification GlmForTokenClassification
 glm4 = glm: Glm4ForCausalLM=Glm4 Glm4Model Glm4ForSequenceClassification Glm4ForTokenClassification
 glm4_moe: Glm4MoeForCausalLM=Glm4Moe Glm4MoeModel
