@@ -93,6 +93,7 @@ def _entries(
             name = "token_embd.weight"  # tied to the one that is there
             entry = replace(found, name=name)
         entries[name] = _as_vector(entry) if len(entry.shape) < 2 else entry
+    entries |= {name: replace(entries[of], name=name) for name, of in layout.copies}
     scaling = getattr(cfg, "rope_scaling", None)
     if scaling is not None and scaling.kind == "llama3":
         name, size = "rope_freqs.weight", cfg.head_dim // 2

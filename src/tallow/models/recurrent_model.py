@@ -74,6 +74,10 @@ class RecurrentModel(DecoderModel):
         """What goes into the first layer, of embeddings `(batch, length, size)`."""
         return x
 
+    def handed(self) -> dict[str, Any]:
+        """What each layer of a pass is called with besides."""
+        return {}
+
     def forward_static(
         self,
         ids: Tensor | None,
@@ -95,11 +99,12 @@ class RecurrentModel(DecoderModel):
         if positions is None:
             positions = arange(x.shape[1], dtype=i64).unsqueeze(0)
         table = None if self.turning is None else self.turning.table(positions)
+        handed = self.handed()
         for layer, state in zip(self.layers, states or [None] * len(self.layers), strict=True):
             if seen is not None and not self.keeps_results:
                 seen.append(x)
             places = table if getattr(layer, "turns", False) else positions
-            x = layer(x, positions=places, mask=mask, state=state)
+            x = layer(x, positions=places, mask=mask, state=state, **handed)
             if seen is not None and self.keeps_results:
                 seen.append(x)
         x = getattr(self, self.names[1])(last_positions(x, last))

@@ -178,6 +178,7 @@ roberta: RobertaModel RobertaForMaskedLM RobertaForSequenceClassification
 rt_detr: RTDetrModel RTDetrForObjectDetection
 rt_detr_resnet: RTDetrResNetBackbone
 rt_detr_v2 = rt_detr: RTDetrV2Model RTDetrV2ForObjectDetection
+rwkv7: RWKV7ForCausalLM=Rwkv7ForCausalLM RWKV7Model=Rwkv7Model
 sam: SamModel
 sam_vision_model = sam: SamVisionModel
 segformer: SegformerModel SegformerForImageClassification SegformerForSemanticSegmentation
@@ -291,6 +292,7 @@ qwen2moe: qwen2_moe
 qwen3: qwen3
 qwen3moe: qwen3_moe
 qwen3next: qwen3_next
+rwkv7: rwkv7
 smollm3: smollm3
 stablelm: stablelm
 starcoder: gpt_bigcode

@@ -152,11 +152,11 @@ def written(tensors: Mapping[str, Tensor], rules: Iterable[WeightConverter]) -> 
     """Tensors by the stored names, and in the shapes, that `rules` gave their own to.
 
     Raises:
-        ValueError: a rule that joins tensors otherwise than by `stack`.
+        ValueError: a rule that joins by `cat` what `{*}` gathers, whose count nothing tells.
     """
     found = dict(tensors)
     for rule in reversed(list(rules)):
-        if rule.way == "cat":
+        if rule.way == "cat" and any(pattern(text).gathers for text in rule.stored):
             raise ValueError(f"{rule.stored[0]}: expected a rule that joins by stack alone")
         visible, stored = pattern(rule.visible[0]), rule.stored[0]
         for name in list(found):
@@ -175,6 +175,12 @@ def _write(
     if rule.way == "stack":
         for index in range(value.shape[0]):
             found[pattern(stored.replace("{*}", str(index))).fill(parts)] = value[index]
+        return
+    if rule.way == "cat":
+        equal = [value.shape[rule.dim] // len(rule.stored)] * len(rule.stored)
+        cut = value.split(list(rule.sizes) or equal, rule.dim)
+        for text, part in zip(rule.stored, cut, strict=True):
+            found[pattern(text).fill(parts)] = part.contiguous()
         return
     if rule.way == "split":
         rest = [found.pop(pattern(text).fill(parts)) for text in rule.visible[1:]]
