@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 import tallow as tl
+from models.gguf_families import LlamaCpp, written
 from models.golden_families import Case
+from tallow.formats.gguf import open_gguf, save_gguf
+from tallow.models import build
+from tallow.weights import open_weights
 
-VERSIONS = ("rwkv7",)
+VERSIONS = ("rwkv5", "rwkv6", "rwkv7")
 every_version = pytest.mark.parametrize("name", VERSIONS)
 
 
@@ -30,3 +34,33 @@ def test_rows_of_other_lengths_give_what_they_give_alone(name):
     found = model.generate(ids, attention_mask=mask, **options).tolist()
     for row, whole in zip(rows, found, strict=True):
         assert model.generate(tl.tensor([row]), **options).tolist()[0][-12:] == whole[-12:]
+
+
+def halved(path, target):
+    """A file as llama.cpp's converter makes it: later weights divided, results halved."""
+    with open_gguf(path) as file:
+        metadata = {**file.metadata, "rwkv6.rescale_every_n_layers": 1}
+        tensors = {name: file.tensor(name).clone() for name in file.tensors}
+    for part in ("time_mix_output", "channel_mix_value"):
+        tensors[f"blk.1.{part}.weight"] = tensors[f"blk.1.{part}.weight"] * 0.5
+    save_gguf(tensors, target, metadata)
+    return target
+
+
+def test_halved_results_are_the_same(tmp_path):
+    path, _ = written(Case("rwkv6").folder, tmp_path / "model.gguf")
+    ids = tl.arange(3, 17).unsqueeze(0)
+    found, want = (
+        build(open_weights(each), activations="float")(ids).logits.numpy()
+        for each in (halved(path, tmp_path / "halved.gguf"), path)
+    )
+    np.testing.assert_allclose(found, want, atol=2e-2)  # what is added to variances counts more
+    assert not np.array_equal(found, want)
+
+
+@pytest.mark.needs_llama_cpp
+def test_llama_cpp_reads_halved_results_alike(tmp_path):
+    path, _ = written(Case("rwkv6").folder, tmp_path / "model.gguf")
+    path, ids = halved(path, tmp_path / "halved.gguf"), list(range(3, 17))
+    ours = build(open_weights(path), activations="float")(tl.tensor([ids])).logits[0].numpy()
+    np.testing.assert_allclose(ours, LlamaCpp(path).logits(ids), rtol=1e-3, atol=2e-3)

@@ -31,9 +31,9 @@ baichuan bamba bamba_generate encodec falcon_mamba falcon_mamba_generate granite
 granitemoehybrid_experts granitemoehybrid_generate granitemoehybrid_rope hubert_ctc jamba
 jamba_experts jamba_generate mamba mamba2 mamba2_generate mamba2_limits mamba2_model
 mamba_biased mamba_generate mamba_model mimi mimi_fine pixtral qwen3_next qwen3_next_biased
-qwen3_next_generate recurrent_gemma recurrent_gemma_generate rwkv7 silero_vad unispeech_ctc
-unispeech_sat_classes wav2vec2 wav2vec2_adapters wav2vec2_classes wav2vec2_ctc wav2vec2_frames
-wav2vec2_xvector wavlm wavlm_xvector
+qwen3_next_generate recurrent_gemma recurrent_gemma_generate rwkv5 rwkv6 rwkv7
+silero_vad unispeech_ctc unispeech_sat_classes wav2vec2 wav2vec2_adapters wav2vec2_classes
+wav2vec2_ctc wav2vec2_frames wav2vec2_xvector wavlm wavlm_xvector
 """
 REFUSED = frozenset(_REFUSED.split())
 

@@ -178,6 +178,8 @@ roberta: RobertaModel RobertaForMaskedLM RobertaForSequenceClassification
 rt_detr: RTDetrModel RTDetrForObjectDetection
 rt_detr_resnet: RTDetrResNetBackbone
 rt_detr_v2 = rt_detr: RTDetrV2Model RTDetrV2ForObjectDetection
+rwkv5 = rwkv6: Rwkv5ForCausalLM=Eagle Rwkv5Model=EagleModel
+rwkv6: Rwkv6ForCausalLM=Finch Rwkv6Model=FinchModel
 rwkv7: RWKV7ForCausalLM=Rwkv7ForCausalLM RWKV7Model=Rwkv7Model
 sam: SamModel
 sam_vision_model = sam: SamVisionModel
@@ -292,6 +294,7 @@ qwen2moe: qwen2_moe
 qwen3: qwen3
 qwen3moe: qwen3_moe
 qwen3next: qwen3_next
+rwkv6: rwkv6
 rwkv7: rwkv7
 smollm3: smollm3
 stablelm: stablelm

@@ -6,14 +6,13 @@ Folders are those of flash-linear-attention's `RWKV7ForCausalLM`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isclose
 from typing import Any
 
 from tallow.dtype import f32
-from tallow.errors import ModelError
 from tallow.models.blocks.mamba_config import ENDLESS
 from tallow.models.blocks.rwkv import ChannelMix, HeadNorm, RwkvLayer, RwkvModel, Sizes, StepBack
-from tallow.models.configs import Config, choice, custom, layers, size
+from tallow.models.blocks.rwkv_gguf import GROUP_EPS, KEYS, check_eps, has_eps, shares
+from tallow.models.configs import MAX_WIDTH, Config, choice, custom, layers, size
 from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUFLayout, Key, Kind
 from tallow.models.recurrent_model import RecurrentLM
@@ -27,7 +26,6 @@ from tallow.weights import NameMap, WeightSource
 from tallow.weights.arrange import TensorMap, WeightConverter, cat, mapped, rename
 
 _DECAY = -0.6065306597126334  # -exp(-1/2): no head forgets more at a step
-_GROUP_EPS = 64e-5  # llama.cpp's, whatever the size of heads
 _OTHERS = """
 attn_mode fuse_norm fuse_cross_entropy fuse_linear_cross_entropy use_l2warp hidden_ratio num_heads
 max_position_embeddings
@@ -36,9 +34,20 @@ max_position_embeddings
 
 def _read_width(fields: Fields, name: str, default: object) -> int:
     if fields.get(name) is not None:
-        return fields.integer(name, high=1 << 20)
-    width = int(fields.integer("hidden_size", high=1 << 20) * fields.number("hidden_ratio", 4.0))
+        return fields.integer(name, high=MAX_WIDTH)
+    width = int(fields.integer("hidden_size", high=MAX_WIDTH) * fields.number("hidden_ratio", 4.0))
     return -(-width // 32) * 32
+
+
+def _rank(multiple: float, by_head: bool = True) -> Any:
+    """Of a product of two matrices: of the root of the width, in steps of 32."""
+
+    def read(fields: Fields, name: str, default: object) -> int:
+        width, head = fields.integer("hidden_size", 2048), fields.integer("head_dim", 64)
+        root = multiple * width**0.5 * (head / 64 if by_head else 1)
+        return fields.integer(name, max(32, round(root / 32) * 32), high=MAX_WIDTH)
+
+    return custom(0, read)
 
 
 class Rwkv7Config(Config):
@@ -51,10 +60,10 @@ class Rwkv7Config(Config):
     num_hidden_layers: int = layers(24)
     head_dim: int = size(64, high=1024)
     intermediate_size: int = custom(0, _read_width)
-    decay_low_rank_dim: int = size()
-    a_low_rank_dim: int = size()
-    v_low_rank_dim: int = size()
-    gate_low_rank_dim: int = size()
+    decay_low_rank_dim: int = _rank(2.5)
+    a_low_rank_dim: int = _rank(2.5)
+    v_low_rank_dim: int = _rank(1.7)
+    gate_low_rank_dim: int = _rank(5, by_head=False)
     norm_eps: float = 1e-5
     norm_bias: bool = choice(True)
     norm_first: bool = choice(True)
@@ -164,14 +173,6 @@ _RANKS = {
     "decay": "decay_low_rank_dim", "iclr": "a_low_rank_dim",
     "value_residual_mix": "v_low_rank_dim", "gate": "gate_low_rank_dim",
 }  # fmt: skip
-# In f32, as llama.cpp multiplies by them.
-_MIX = TensorMap(
-    lambda x: x.reshape(6, 1, x.shape[-1]),
-    lambda x: x.reshape(6, 1, 1, x.shape[-1]),
-    lambda shape: (6, 1, shape[-1]),
-    lambda shape: (6, 1, 1, shape[-1]),
-    values=True,
-)
 
 
 def _rules(cfg: Rwkv7Config) -> tuple[WeightConverter, ...]:
@@ -183,7 +184,7 @@ def _rules(cfg: Rwkv7Config) -> tuple[WeightConverter, ...]:
         lambda shape: (cfg.hidden_size,),
     )
     return (
-        mapped("blk.{}.time_mix_lerp_fused.weight", _ATTENTION + "mix", _MIX),
+        mapped("blk.{}.time_mix_lerp_fused.weight", _ATTENTION + "mix", shares(6)),
         mapped("blk.{}.time_mix_r_k.weight", _ATTENTION + "r_k", flat),
         rename("blk.{}.time_mix_k_k.weight", _ATTENTION + "k_k"),
         rename("blk.{}.time_mix_k_a.weight", _ATTENTION + "k_a"),
@@ -198,16 +199,14 @@ def _rules(cfg: Rwkv7Config) -> tuple[WeightConverter, ...]:
 
 def _of_file(fields: Fields, source: WeightSource) -> dict[str, Any]:
     head, eps = fields.integer("wkv.head_size"), fields.number("attention.layer_norm_epsilon")
-    if not isclose(head * eps, _GROUP_EPS, rel_tol=1e-3):
-        wanted = f"{_GROUP_EPS / head:g} for heads of {head}"
+    if not has_eps(head * eps):
+        wanted = f"{GROUP_EPS / head:g} for heads of {head}"
         raise fields.error("attention.layer_norm_epsilon", wanted, eps)
     return {}
 
 
 def _to_file(cfg: Rwkv7Config) -> dict[str, tuple[Kind, Any]]:
-    if not isclose(cfg.group_eps, _GROUP_EPS, rel_tol=1e-3):
-        wanted = f"norm_eps {_GROUP_EPS / cfg.head_dim:g} for heads of {cfg.head_dim}"
-        raise ModelError(f"config: expected {wanted} in a file of GGUF, found {cfg.norm_eps:g}")
+    check_eps(cfg.group_eps, f"norm_eps {GROUP_EPS / cfg.head_dim:g}")
     return {"attention.head_count": ("u32", 0)}
 
 
@@ -235,10 +234,8 @@ GGUF = GGUFLayout(
         }
     ),
     keys=(
-        Key("block_count", "num_hidden_layers"),
+        *KEYS,
         Key("context_length", "max_position_embeddings", attribute="context"),
-        Key("embedding_length", "hidden_size"),
-        Key("feed_forward_length", "intermediate_size"),
         Key("attention.layer_norm_epsilon", "norm_eps", "f32"),
         Key("wkv.head_size", "head_dim"),
         *(Key(f"attention.{name}_lora_rank", field) for name, field in _RANKS.items()),
