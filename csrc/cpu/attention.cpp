@@ -125,20 +125,21 @@ template <int R, class Score, class Value>
 TL_INLINE void attend_rows(const Problem& p, const Unit& u, Workspace& w, int64_t r, int64_t tile,
                            int64_t keys, const Score& score, const Value& value) {
   int64_t low = w.low[r], high = w.high[r];
+  int64_t all_from = low, all_to = high;  // what every row sees
   for (int i = 1; i < R; ++i) {
     low = w.low[r + i] < low ? w.low[r + i] : low;
     high = w.high[r + i] > high ? w.high[r + i] : high;
+    all_from = w.low[r + i] > all_from ? w.low[r + i] : all_from;
+    all_to = w.high[r + i] < all_to ? w.high[r + i] : all_to;
   }
   low = low > tile ? low - tile : 0;
   high = high - tile < keys ? high - tile : keys;
   if (low >= high) return;
   const int64_t begin = low / kNR * kNR, end = round_up(high, kNR);
   score(r, begin, end);
-  for (int i = 0; i < R; ++i) {
-    float* s = w.s + i * kKeys;
-    finish_scores(p, u, w, r + i, s, tile, begin, end);
-    online_softmax(s, begin, end, w.top + r + i, w.total + r + i, w.o + (r + i) * p.ldo, p.ldo);
-  }
+  if (p.changes_scores() || all_from > tile + begin || all_to < tile + end)
+    for (int i = 0; i < R; ++i) finish_scores(p, u, w, r + i, w.s + i * kKeys, tile, begin, end);
+  online_softmax<R>(w.s, begin, end, w.top + r, w.total + r, w.o + r * p.ldo, p.ldo);
   value(r, low, high);
 }
 

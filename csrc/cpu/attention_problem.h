@@ -35,6 +35,8 @@ struct AttentionProblem {
   TL_INLINE float slope_log2(int64_t head) const {
     return slopes.ptr<float>()[head * slopes.strides[0]] * kLog2e;
   }
+  // Whether a score is more than a product: beside visibility.
+  TL_INLINE bool changes_scores() const { return cap > 0 || slopes.data || has_mask; }
   TL_INLINE int64_t part_floats() const { return block * group * (ldo + 2); }
 };
 

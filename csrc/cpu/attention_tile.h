@@ -295,30 +295,40 @@ TL_INLINE void value_direct(const float* p, const T* v, int64_t row, int64_t beg
 // --- online softmax
 // ------------------------------------------------------------------------------------------------------
 
-// One row of scores (base-2 logarithms), columns [begin, end), whole vectors → weights relative to
-// the row's running maximum; the row's output so far is rescaled when the maximum rises.
+// R rows of scores (base-2 logarithms), columns [begin, end), whole vectors → weights relative to
+// each row's running maximum; a row's output so far is rescaled when its maximum rises. Maxima of
+// all rows first, then their weights: a row alone would wait for its own maximum.
+template <int R>
 [[gnu::noinline]] static void online_softmax(float* s, int64_t begin, int64_t end, float* top,
                                              float* total, float* o, int64_t dv) {
-  vf best = splat(-__builtin_inff());
-  for (int64_t j = begin; j < end; j += kLanes) best = max(load(s + j), best);
-  const float tile_top = max_lane(best);
-  float m = *top;
-  if (tile_top > m) {
-    m = tile_top;
-    const float shrink = exp2_negative(splat(*top - m))[0];
-    *top = m;
-    *total *= shrink;
-    for (int64_t c = 0; c < dv; c += kLanes) store(o + c, load(o + c) * shrink);
+  float tile_top[R], m[R];
+  for (int r = 0; r < R; ++r) {
+    vf best = splat(-__builtin_inff());
+    for (int64_t j = begin; j < end; j += kLanes) best = max(load(s + r * kKeys + j), best);
+    tile_top[r] = max_lane(best);
   }
-  if (m == -__builtin_inff())
-    m = 0;  // nothing is visible yet: every weight is 0 (or NaN where the score is)
-  vf sums{};
-  for (int64_t j = begin; j < end; j += kLanes) {
-    const vf p = exp2_negative(load(s + j) - m);
-    store(s + j, p);
-    sums += p;
+  for (int r = 0; r < R; ++r) {
+    m[r] = top[r];
+    if (tile_top[r] > m[r]) {
+      m[r] = tile_top[r];
+      const float shrink = exp2_negative(splat(top[r] - m[r]))[0];
+      top[r] = m[r];
+      total[r] *= shrink;
+      for (int64_t c = 0; c < dv; c += kLanes) store(o + r * dv + c, load(o + r * dv + c) * shrink);
+    }
+    // Nothing is visible yet: every weight is 0 (or NaN where the score is).
+    if (m[r] == -__builtin_inff()) m[r] = 0;
   }
-  *total += sum(sums);
+  for (int r = 0; r < R; ++r) {
+    vf sums{};
+    for (int64_t j = begin; j < end; j += kLanes) {
+      float* at = s + r * kKeys + j;
+      const vf p = exp2_negative(load(at) - m[r]);
+      store(at, p);
+      sums += p;
+    }
+    total[r] += sum(sums);
+  }
 }
 
 }  // namespace tl::TL_ISA

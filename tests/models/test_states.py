@@ -323,6 +323,26 @@ def test_a_context_is_projected_once(tmp_path):
     assert not cross.filled
 
 
+@pytest.mark.parametrize(
+    ("dtype", "kept", "bound"),
+    [("f16", tl.f16, 2e-3), ("bf16", tl.bf16, 2e-2), ("q8_0", tl.f16, 2e-3)],
+)
+def test_a_context_is_kept_in_the_dtype_of_the_state(tmp_path, dtype, kept, bound):
+    attention = Attention(96, 3, kv_size=7).eval().requires_grad_(False)
+    x, context = tl.randn(2, 4, 96), tl.randn(2, 5, 7)
+    make = lambda: State([SelfAndCross(KeyValue(3, 32), Cross())], 2, context=16, dtype=dtype)  # noqa: E731
+    state = make()
+    cross = state.layers[0].cross_attn
+    found = attention(x, context=context, state=cross).numpy()
+    np.testing.assert_allclose(found, attention(x, context=context).numpy(), atol=bound)
+    assert cross.tensors["keys"].dtype is kept
+    state.save(tmp_path / "state")
+    loaded = make().load(tmp_path / "state").layers[0].cross_attn
+    assert np.array_equal(attention(x, state=loaded).numpy(), found)
+    attention.fill(loaded, context, None)  # what is loaded goes on in its dtype
+    assert loaded.tensors["values"].dtype is kept
+
+
 def test_a_recurrent_state(tmp_path):
     cell = GRUCell(3, 5).requires_grad_(False)
     state = State([Recurrent()], 2, context=100)

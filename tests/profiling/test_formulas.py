@@ -22,7 +22,7 @@ def test_formulas_are_of_kernels_that_there_are():
 
 
 def test_what_multiplies_has_a_formula():
-    begins = ("linear", "matmul", "conv", "attention", "vecdot")
+    begins = ("linear", "matmul", "conv", "attention", "vecdot", "expert")
     products = {name for name in dict(_native.kernel_names()) if name.startswith(begins)}
     assert products - FLOPS.keys() == {"linear_attention", "linear_scan", "conv_last_weight"}
 
@@ -41,6 +41,19 @@ def test_matmul_of_batches_and_of_what_is_repeated():
     row = tl.ones(1, 7).expand(6, 7)
     work = only(lambda: row.contiguous(), "copy")
     assert (work.flops, work.bytes) == (None, 4 * (7 + 42))
+
+
+def test_experts_that_are_not_chosen_are_not_read():
+    x, w = tl.ones(1, 32), tl.ones(8, 5, 32)
+    run = lambda ids: only(  # noqa: E731
+        lambda: tl.ops.expert_linear(x.expand(len(ids), 32).contiguous(), w, tl.tensor(ids)),
+        "expert_linear",
+    )
+    work = run([[3, 5]])
+    assert work.flops == 2 * 2 * 5 * 32
+    assert work.bytes == 4 * (2 * 5 + 32 + 2 * 5 * 32) + 8 * 2
+    many = run([[0, 1]] * 6)
+    assert many.bytes == 4 * (12 * 5 + 6 * 32 + 8 * 5 * 32) + 8 * 12
 
 
 def test_convolution_of_a_packed_weight():

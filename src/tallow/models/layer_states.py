@@ -81,13 +81,20 @@ class Ring(KeyValue):
 
 
 class Cross(LayerState):
-    """Keys and values of a context such as an encoder's output, computed at the first step."""
+    """Keys and values of a context such as an encoder's output, computed at the first step.
+
+    They are rounded to `dtype`, which the state says; None keeps them as they come.
+    """
+
+    dtype: DType | None = None
 
     def fill(self, k: Tensor, v: Tensor, mask: Tensor | None) -> None:
         """Keep them, and the mask of the context; in the memory of those before, if it fits.
 
         Plans that know the memory then go on with the new context.
         """
+        if self.dtype is not None:
+            k, v = k.to(self.dtype), v.to(self.dtype)
         given = {"keys": k, "values": v} | ({} if mask is None else {"mask": mask})
         held = self.tensors
         same = held.keys() == given.keys() and all(

@@ -70,6 +70,7 @@ class State:
         self._attach()
 
     def _attach(self) -> None:
+        self._tell_contexts()
         for part in self.parts():
             if isinstance(part, KeyValue):
                 span = self.spans.setdefault(part.window, Span(part.window, self.batch))
@@ -79,6 +80,13 @@ class State:
                 part.counts = self.counts
         if 0 in self.spans:
             self.spans[0].starts = self.starts
+
+    def _tell_contexts(self) -> None:
+        # Contexts grow no more: blocks would save little, and cost their bits.
+        narrow = f16 if self.dtype.is_quantized else self.dtype
+        for part in self.parts():
+            if isinstance(part, Cross):
+                part.dtype = None if narrow is f32 else narrow
 
     def parts(self) -> Iterator[LayerState]:
         """The layers' states one by one."""
@@ -214,6 +222,7 @@ class State:
             part.tensors, part.filled = {}, False
         for span in self.spans.values():
             span.capacity, span.bases = 0, [0] * self.batch
+        self._tell_contexts()
         self._renew()
 
     @inference_mode()

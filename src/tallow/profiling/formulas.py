@@ -80,6 +80,12 @@ def _matmul(arguments: Arguments) -> int:
     return _product(arguments, "a")
 
 
+def _expert_outer(arguments: Arguments) -> int:
+    """Of each pair of a token and one of its choices."""
+    out, ids = _array(arguments, "out"), _array(arguments, "ids")
+    return 2 * prod(ids.shape) * prod(out.shape[1:])
+
+
 # --- convolutions: weights are (out channels, channels of a group, …) -----------------------------
 
 
@@ -174,6 +180,16 @@ def _embedding_bytes(arguments: Arguments) -> int:
     return _bytes(arguments, "out", "ids") + prod(ids.shape) * row
 
 
+def _expert_linear_bytes(arguments: Arguments) -> int:
+    """Of experts no more than are chosen, which is at most what the ids have room to name."""
+    weight, ids = _array(arguments, "weight"), _array(arguments, "ids")
+    experts = max(weight.shape[0], 1)
+    read = min(experts, prod(ids.shape))
+    return _bytes(arguments, "out", "x", "ids") + read * (
+        (weight.bytes + _bytes(arguments, "bias")) // experts
+    )
+
+
 def _kv_write_bytes(arguments: Arguments) -> int:
     """What is written is what is read, in the dtype of the caches."""
     total = _bytes(arguments, "k", "v")
@@ -201,6 +217,8 @@ FLOPS: dict[str, Callable[[Arguments], int]] = {
     "linear_act": _linear,
     "linear_several": _linear_several,
     "linear_most_likely": _most_likely,
+    "expert_linear": _linear,
+    "expert_outer": _expert_outer,
     "vecdot": _vecdot,
     "matmul": _matmul,
     "matmul_int8": _matmul,
@@ -220,6 +238,7 @@ BYTES: dict[str, Callable[[Arguments], int]] = {
     "attention": _attention_bytes,
     "attention_per_head": _attention_bytes,
     "embedding": _embedding_bytes,
+    "expert_linear": _expert_linear_bytes,
     "kv_write": _kv_write_bytes,
     "index": _picked_bytes("indices"),
     "gather": _picked_bytes("index"),

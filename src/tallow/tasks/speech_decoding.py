@@ -15,7 +15,7 @@ from tallow.errors import ModelError, NonFiniteError
 from tallow.factories import tensor
 from tallow.generate.step import DecodeStep
 from tallow.lazy_dataclasses import dataclass
-from tallow.models.states import State
+from tallow.models.states import State, cache_dtype_for
 from tallow.models.whisper_vocab import SpeechTokens
 from tallow.ops import cat
 from tallow.tasks.speech_rules import Rules, never_said
@@ -128,7 +128,8 @@ class SpeechDecoder:
         """A state that holds no position, whose memory and plan are those of the window before."""
         held = self._held.get(rows)
         if held is None:
-            state = self.model.make_state(rows, self.context)
+            dtype = cache_dtype_for(self.model, "int8")
+            state = self.model.make_state(rows, self.context, dtype)
             held = self._held[rows] = state, DecodeStep(self.model, state)
         held[0].trim(0)
         return held
