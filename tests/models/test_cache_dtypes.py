@@ -9,9 +9,10 @@ import tallow as tl
 from tallow.errors import ArgumentError, ModelError
 from tallow.generate.step import DecodeStep
 from tallow.models import DecoderConfig
+from tallow.models.cache_dtypes import CACHE_DTYPES
 from tallow.models.families.llama import Llama
 from tallow.models.families.mistral import Mistral
-from tallow.models.states import CACHE_DTYPES, KeyValue, State
+from tallow.models.states import KeyValue, State
 from tallow.programs import Entry, Size, Traced, load_program, save_program
 from tallow.weights import fill, open_weights
 

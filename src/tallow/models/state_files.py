@@ -11,9 +11,9 @@ from typing import Any
 from tallow.dtype import by_name, u8
 from tallow.errors import FormatError, ModelError, expect
 from tallow.lazy_dataclasses import dataclass
+from tallow.models.cache_dtypes import CACHE_DTYPES
 from tallow.models.placed_states import PlacedState
 from tallow.models.states import (
-    CACHE_DTYPES,
     Cross,
     KeyValue,
     LayerState,

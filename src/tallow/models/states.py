@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from typing import Any, Self
 
 from tallow.autograd.mode import inference_mode
-from tallow.dtype import DType, as_dtype, bf16, f16, f32, f64, i64, q8_0
+from tallow.dtype import DType, f16, f32, i64
 from tallow.errors import ArgumentError, ContextError, ModelError, expect
 from tallow.factories import arange, tensor, zeros
+from tallow.models.cache_dtypes import checked_dtype
 from tallow.models.layer_states import (
     Cross,
     KeyValue,
@@ -20,13 +21,10 @@ from tallow.models.layer_states import (
     SelfAndCross,
     Span,
 )
-from tallow.nn import Module
 from tallow.ops import cat
 from tallow.tensor import Tensor
 
 __all__ = ["Cross", "KeyValue", "LayerState", "Recurrent", "Ring", "SelfAndCross", "State"]
-
-CACHE_DTYPES = (f32, f16, bf16, q8_0)  # what attention reads keys and values in
 
 
 class State:
@@ -351,30 +349,6 @@ class State:
     def __repr__(self) -> str:
         size = f"batch {self.batch}, {self.length} of {self.capacity} positions"
         return f"State({size}, {self.dtype.name}, {self.nbytes / 1e6:.1f} MB)"
-
-
-def cache_dtype_for(model: Module, activations: str) -> DType:
-    """What a model's keys and values are kept in where nobody says: f16, or f32 where it is exact.
-
-    That is where `activations` are floats and where matrices are of f32. Others are rounded by more
-    than f16 rounds keys and values, and llama.cpp keeps these in f16, too.
-    """
-    if activations == "float":
-        return f32
-    matrices = (weight.dtype for weight in model.parameters() if weight.ndim > 1)
-    return f16 if any(dtype not in (f32, f64) for dtype in matrices) else f32
-
-
-def checked_dtype(dtype: DType | str, parts: Iterable[LayerState]) -> DType:
-    """The dtype that a text names, if keys and values of these parts can be kept in it."""
-    chosen = as_dtype(dtype)
-    names = "f32, f16, bf16 or q8_0"
-    expect(chosen in CACHE_DTYPES, State, f"dtype {names}", chosen.name, ArgumentError)
-    for part in parts:
-        for size in (part.size, part.value_size) if isinstance(part, KeyValue) else ():
-            wanted = f"heads of a multiple of {chosen.block} for {chosen.name}"
-            expect(size % chosen.block == 0, State, wanted, size, ArgumentError)
-    return chosen
 
 
 def _of(part: LayerState) -> list[Tensor]:

@@ -22,8 +22,9 @@ from tallow.generate import (
 )
 from tallow.generate.speculation import NUM_SPECULATIVE_TOKENS, Speculation
 from tallow.models import CausalLM, load
+from tallow.models.cache_dtypes import cache_dtype_for
 from tallow.models.loading import Activations, Weights, tokenizer_next, tokenizer_of
-from tallow.models.states import State, cache_dtype_for
+from tallow.models.states import State
 from tallow.tasks.accepting import accepted
 from tallow.tasks.drafts import Drafts
 from tallow.tasks.llm_adapters import AdapterRef, WithAdapters

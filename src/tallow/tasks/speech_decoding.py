@@ -15,7 +15,8 @@ from tallow.errors import ModelError, NonFiniteError
 from tallow.factories import tensor
 from tallow.generate.step import DecodeStep
 from tallow.lazy_dataclasses import dataclass
-from tallow.models.states import State, cache_dtype_for
+from tallow.models.cache_dtypes import cache_dtype_for
+from tallow.models.states import State
 from tallow.models.whisper_vocab import SpeechTokens
 from tallow.ops import cat
 from tallow.tasks.speech_rules import Rules, never_said
