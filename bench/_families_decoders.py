@@ -32,11 +32,14 @@ ROUTED = {
     "n_routed_experts": 16, "num_experts_per_tok": 4, "moe_intermediate_size": 256,
     "n_shared_experts": 1, "first_k_dense_replace": 1,
 }  # fmt: skip
-LATENT = {
+LATENT_SIZES = {
     "q_lora_rank": 192, "kv_lora_rank": 128, "qk_rope_head_dim": 32, "qk_nope_head_dim": 64,
-    "v_head_dim": 64, "head_dim": 32, "num_key_value_heads": 6, "n_routed_experts": 16,
-    "num_experts_per_tok": 4, "moe_intermediate_size": 256, "n_shared_experts": 1, "n_group": 4,
-    "topk_group": 2, "first_k_dense_replace": 1, "topk_method": "group_limited_greedy",
+    "v_head_dim": 64, "head_dim": 32, "num_key_value_heads": 6,
+}  # fmt: skip
+LATENT = {
+    **LATENT_SIZES, "n_routed_experts": 16, "num_experts_per_tok": 4,
+    "moe_intermediate_size": 256, "n_shared_experts": 1, "n_group": 4, "topk_group": 2,
+    "first_k_dense_replace": 1, "topk_method": "group_limited_greedy",
 }  # fmt: skip
 SPEECH = {
     "hidden_size": 384, "num_hidden_layers": 4, "num_attention_heads": 6, "intermediate_size": 1536,
@@ -83,6 +86,7 @@ LANGUAGE: dict[str, Row] = {
     "granitemoe": decoder("GraniteMoe", **LOCAL_EXPERTS),
     "gpt_oss": decoder("GptOss", **LOCAL_EXPERTS, sliding_window=48),
     "deepseek_v2": decoder("DeepseekV2", **LATENT),
+    "minicpm3": decoder("MiniCPM3", **LATENT_SIZES),
     "deepseek_v3": decoder("DeepseekV3", drop=("topk_method",), **LATENT),
     "glm4_moe": decoder("Glm4Moe", **ROUTED, use_qk_norm=True),
     "phimoe": decoder("Phimoe", **{**LOCAL_EXPERTS, "num_experts_per_tok": 2}),

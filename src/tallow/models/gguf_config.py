@@ -50,9 +50,10 @@ def read_gguf(source: WeightSource, architecture: str, layout: GGUFLayout, confi
     if not decoder:
         return cfg
     long = layout.untyped and "rope_factors_long.weight" in source
+    own = layout.latent and not layout.untyped  # scaling, which the layout's `read` tells
     return replace(
         cfg,
-        rope_scaling=cfg.rope_scaling if layout.latent else _rope_scaling(fields, long),
+        rope_scaling=cfg.rope_scaling if own else _rope_scaling(fields, long),
         rope_interleaved=layout.interleaved or cfg.rope_interleaved,
         qkv_bias=layout.qkv_bias or _has_bias(source, "attn_q", "attn_qkv"),
         output_bias="blk.0.attn_output.bias" in source,

@@ -129,16 +129,19 @@ def write_latent(cfg: LatentConfig) -> dict[str, tuple[Kind, Any]]:
     return found
 
 
+LATENT_NAMES = {
+    "blk.{}.attn_q_a": _ATTENTION + "q_a_proj",
+    "blk.{}.attn_q_a_norm": _ATTENTION + "q_a_layernorm",
+    "blk.{}.attn_q_b": _ATTENTION + "q_b_proj",
+    "blk.{}.attn_kv_a_mqa": _ATTENTION + "kv_a_proj_with_mqa",
+    "blk.{}.attn_kv_a_norm": _ATTENTION + "kv_a_layernorm",
+}
 GGUF_LATENT: GGUFLayout = replace(
     GGUF_DECODER.but(
         names={
             **expert_names(),
             **shared_names("shared_experts"),
-            "blk.{}.attn_q_a": _ATTENTION + "q_a_proj",
-            "blk.{}.attn_q_a_norm": _ATTENTION + "q_a_layernorm",
-            "blk.{}.attn_q_b": _ATTENTION + "q_b_proj",
-            "blk.{}.attn_kv_a_mqa": _ATTENTION + "kv_a_proj_with_mqa",
-            "blk.{}.attn_kv_a_norm": _ATTENTION + "kv_a_layernorm",
+            **LATENT_NAMES,
         }
     ),
     keys=(

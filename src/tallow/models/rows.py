@@ -118,6 +118,7 @@ mamba2: Mamba2Model Mamba2ForCausalLM
 marian: MarianModel MarianMTModel MarianForCausalLM
 mbart: MBartModel MBartForConditionalGeneration MBartForSequenceClassification MBartForCausalLM
 mimi: MimiModel
+minicpm3: MiniCPM3ForCausalLM=MiniCPM3 MiniCPM3Model MiniCPM3ForSequenceClassification
 ministral: MinistralForCausalLM=Ministral MinistralModel MinistralForSequenceClassification
     MinistralForTokenClassification
 mistral: MistralForCausalLM=Mistral MistralModel MistralForSequenceClassification
@@ -281,6 +282,7 @@ llama: mixtral if expert_count, llama
 llama4: llama4_text
 mamba: falcon_mamba if ssm.dt_b_c_rms, mamba
 mamba2: mamba2
+minicpm3: minicpm3
 mpt: mpt
 nemotron: nemotron
 olmo: olmo

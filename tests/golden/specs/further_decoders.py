@@ -1,0 +1,36 @@
+"""Goldens of further decoders with heads on texts without padding, and what they generate."""
+
+from __future__ import annotations
+
+from specs import Spec, texts
+from specs.decoders import HIDDEN, SEARCHES, TINY
+
+
+def decoder(name: str, prefix: str, stds=None, **values) -> dict[str, Spec]:
+    """One of a family."""
+    return {
+        name: Spec(
+            f"{prefix}ForCausalLM", f"{prefix}Config", {**TINY, **values}, texts(pad=None),
+            ("logits", "hidden_states"), stds or {}, options=HIDDEN,
+            generate={"greedy": SEARCHES["greedy"]},
+        )
+    }  # fmt: skip
+
+
+LONGROPE = {
+    "rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 8,
+    "short_factor": [1.0, 1.1, 1.2, 1.3], "long_factor": [1.5, 2.0, 2.5, 3.0],
+}  # fmt: skip
+LATENT = {
+    "kv_lora_rank": 16, "q_lora_rank": 12, "qk_nope_head_dim": 12, "qk_rope_head_dim": 8,
+    "v_head_dim": 10, "num_key_value_heads": 4,
+}  # fmt: skip
+
+SPECS = {
+    **decoder("minicpm3", "MiniCPM3", **LATENT, rope_parameters=LONGROPE),
+    **decoder(
+        "minicpm3_direct", "MiniCPM3",
+        **{**LATENT, "q_lora_rank": None, "v_head_dim": None}, scale_emb=2, scale_depth=None,
+        dim_model_base=None, tie_word_embeddings=False,
+    ),
+}  # fmt: skip
