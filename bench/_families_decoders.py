@@ -79,6 +79,11 @@ LANGUAGE: dict[str, Row] = {
         hidden_size_per_layer_input=64,
         layer_types=["sliding_attention", "full_attention"] * 2, vocab_size_per_layer_input=8000,
     ),
+    "gemma4_text": decoder(
+        "Gemma4", "Text", sliding_window=48, num_kv_shared_layers=2, global_head_dim=128,
+        hidden_size_per_layer_input=64, vocab_size_per_layer_input=8000,
+        layer_types=["sliding_attention", "full_attention"] * 2,
+    ),
     "mixtral": decoder("Mixtral", **LOCAL_EXPERTS),
     "olmoe": decoder("Olmoe", num_experts=16, num_experts_per_tok=4, intermediate_size=256),
     "qwen2_moe": decoder("Qwen2Moe", **EXPERTS, shared_expert_intermediate_size=256),

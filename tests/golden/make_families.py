@@ -52,10 +52,10 @@ def redraw(model: torch.nn.Module, spec: Spec, source: torch.Generator) -> None:
         kept = name in persistent and name.endswith(
             ("running_mean", "running_var", "weight", "bias")
         )
-        if buffer and not kept:
+        given = next((std for glob, std in spec.stds.items() if fnmatch.fnmatch(name, glob)), None)
+        if buffer and not kept and (given is None or name not in persistent):
             continue  # tables that the model computes
         noise = torch.randn(value.shape, generator=source)
-        given = next((std for glob, std in spec.stds.items() if fnmatch.fnmatch(name, glob)), None)
         if name.endswith("running_var"):
             drawn = 0.5 + noise.abs()
         elif given is not None:

@@ -28,6 +28,7 @@ _SCALING = {
         "beta_fast", "beta_slow", "attention_factor", "truncate",
     ),
 }  # fmt: skip
+_FACTORS = ("llama3", "proportional")  # which stand in a tensor, rope_freqs
 # Rows are reordered, so it is another way to say the same; rows of a head are written at the length
 # that they count with; and whose word learns nothing counts for training alone.
 _NO_LOSS = ("rope_interleaved", "unit_head", "pad_token_id")
@@ -199,8 +200,7 @@ def _changed(before: Any, after: Any) -> list[tuple[str, Any, Any]]:
             continue
         numbers = isinstance(old, float) and isinstance(new, float)
         same = isclose(old, new, rel_tol=1e-6) if numbers else old == new
-        # The factors of Llama 3.1 stand in a tensor, rope_freqs.
-        if field.name == "rope_scaling" and new is None and getattr(old, "kind", "") == "llama3":
+        if field.name == "rope_scaling" and new is None and getattr(old, "kind", "") in _FACTORS:
             same = True
         if field.name == "rope_scaling" and not same and old is not None and new is not None:
             same = not _changed(old, new)

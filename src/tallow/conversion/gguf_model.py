@@ -95,9 +95,9 @@ def _entries(
         entries[name] = _as_vector(entry) if len(entry.shape) < 2 else entry
     entries |= {name: replace(entries[of], name=name) for name, of in layout.copies}
     scaling = getattr(cfg, "rope_scaling", None)
-    if scaling is not None and scaling.kind == "llama3":
-        name, size = "rope_freqs.weight", cfg.head_dim // 2
-        entries[name] = Entry(name, "f32", (size,), partial(_rope_factors, cfg))
+    if scaling is not None and scaling.kind in FACTORS:
+        name, size = "rope_freqs.weight", cfg.turned() // 2
+        entries[name] = Entry(name, "f32", (size,), partial(FACTORS[scaling.kind], cfg))
     if scaling is not None and scaling.long_factors:
         for part, factors in (("long", scaling.long_factors), ("short", scaling.short_factors)):
             name = f"rope_factors_{part}.weight"
@@ -133,6 +133,19 @@ def _rope_factors(cfg: DecoderConfig) -> Tensor:
     return tensor(factors, dtype=f32)
 
 
+def _turning(cfg: DecoderConfig) -> Tensor:
+    """Factors by which all but a share of the frequencies become as good as 0 (Gemma 4)."""
+    scaling, size = cfg.rope_scaling, cfg.turned() // 2
+    assert scaling is not None, "asked for only where there is one"
+    count = int(scaling.turning * size)
+    return _vector((scaling.factor,) * count + (_STILL,) * (size - count))
+
+
+_STILL = 1e30  # which llama.cpp's converter writes
+# What stands in the tensor rope_freqs, by kinds of scaling.
+FACTORS = {"llama3": _rope_factors, "proportional": _turning}
+
+
 def _general(
     source: WeightSource, architecture: str, entries: Mapping[str, Entry]
 ) -> dict[str, Any]:
@@ -163,19 +176,18 @@ def _sizes(layout: GGUFLayout, cfg: Any) -> dict[str, Any]:
         keys |= {name: Typed(kind, value) for name, (kind, value) in layout.write(cfg).items()}
     if not isinstance(cfg, DecoderConfig):
         return keys
-    return _scaling(cfg) | keys if layout.latent else keys | _heads(cfg)
+    return (_scaling(cfg) if layout.latent else _heads(cfg)) | keys
 
 
 def _heads(cfg: DecoderConfig) -> dict[str, Any]:
     """What is rotated of a head, the size of values, and how rotation is scaled."""
-    turned = cfg.rotary_dim or cfg.head_dim
-    sizes = {"attention.value_length": cfg.head_dim, "rope.dimension_count": turned}
+    sizes = {"attention.value_length": cfg.head_dim, "rope.dimension_count": cfg.turned()}
     return {name: Typed("u32", value) for name, value in sizes.items()} | _scaling(cfg)
 
 
 def _scaling(cfg: DecoderConfig) -> dict[str, Any]:
     scaling = cfg.rope_scaling
-    if scaling is None or scaling.kind == "llama3":  # the latter is the tensor rope_freqs
+    if scaling is None or scaling.kind in FACTORS:  # which the tensor rope_freqs says
         return {}
     head = "rope.scaling."
     keys: dict[str, Any] = {

@@ -92,6 +92,10 @@ class DecoderConfig:
         """The largest number of positions."""
         return self.max_position_embeddings
 
+    def turned(self, local: bool = False) -> int:
+        """How many elements of a head are rotated; `local` ones are of layers with a window."""
+        return self.rotary_dim or self.head_dim
+
     @classmethod
     def read(cls, fields: Fields) -> Self:
         """Read and check the keys of config.json that every decoder has; families read the rest.

@@ -37,7 +37,7 @@ def rope_of(cfg: DecoderConfig, local: bool = False) -> Rope:
     if local and cfg.local_rope is not None:
         (theta, scaling), factors = cfg.local_rope, ()
     return Rope(
-        cfg.rotary_dim or cfg.head_dim,
+        cfg.turned(local),
         theta,
         scaling,
         factors=factors,

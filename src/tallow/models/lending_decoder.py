@@ -45,11 +45,6 @@ class LendingConfig(GemmaConfig):
     widths: tuple[int, ...] = ()
 
     @property
-    def final_logit_softcapping(self) -> float | None:
-        """The bound of logits, None where there is none."""
-        return self.logit_softcap or None
-
-    @property
     def lenders(self) -> int:
         """How many layers have keys and values of their own: the first ones."""
         return self.num_hidden_layers - self.num_kv_shared_layers

@@ -352,7 +352,7 @@ def _rope_factors(cfg: Any, source: WeightSource) -> list[float] | None:
 
 
 def _factors(source: WeightSource, name: str, cfg: DecoderConfig) -> list[float]:
-    info, count = source.info(name), (cfg.rotary_dim or cfg.head_dim) // 2
+    info, count = source.info(name), cfg.turned() // 2
     if info.dtype not in ("f32", "f16", "bf16") or tuple(info.shape) != (count,):
         found = f"{info.dtype} of shape {info.shape}"
         raise ModelError(

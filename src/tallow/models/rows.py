@@ -77,6 +77,7 @@ gemma2: Gemma2ForCausalLM=Gemma2 Gemma2Model Gemma2ForSequenceClassification
     Gemma2ForTokenClassification
 gemma3_text: Gemma3ForCausalLM=Gemma3 Gemma3TextModel Gemma3TextForSequenceClassification
 gemma3n_text: Gemma3nForCausalLM=Gemma3n Gemma3nTextModel
+gemma4_text: Gemma4ForCausalLM=Gemma4 Gemma4TextModel
 glm: GlmForCausalLM=Glm GlmModel GlmForSequenceClassification GlmForTokenClassification
 glm4 = glm: Glm4ForCausalLM=Glm4 Glm4Model Glm4ForSequenceClassification Glm4ForTokenClassification
 glm4_moe: Glm4MoeForCausalLM=Glm4Moe Glm4MoeModel
@@ -266,6 +267,7 @@ falcon: falcon
 gemma: gemma
 gemma2: gemma2
 gemma3: gemma3_text
+gemma4: gemma4_text
 glm4: glm4
 glm4moe: glm4_moe
 gpt-oss: gpt_oss
