@@ -69,6 +69,7 @@ LANGUAGE: dict[str, Row] = {
             ("cohere", "Cohere"), ("cohere2", "Cohere2"), ("glm", "Glm"), ("glm4", "Glm4"),
             ("smollm3", "SmolLM3"), ("starcoder2", "Starcoder2"), ("stablelm", "StableLm"),
             ("nemotron", "Nemotron"), ("helium", "Helium"), ("exaone4", "Exaone4"),
+            ("seed_oss", "SeedOss"), ("arcee", "Arcee"),
             ("ernie4_5", "Ernie4_5"), ("hunyuan_v1_dense", "HunYuanDenseV1"), ("phi", "Phi"),
                     )
     },

@@ -7,6 +7,8 @@ from __future__ import annotations
 FAMILIES = """
 albert: AlbertModel AlbertForPreTraining AlbertForMaskedLM AlbertForSequenceClassification
     AlbertForTokenClassification AlbertForQuestionAnswering AlbertForMultipleChoice
+arcee: ArceeForCausalLM=Arcee ArceeModel ArceeForSequenceClassification
+    ArceeForTokenClassification ArceeForQuestionAnswering
 bamba: BambaModel BambaForCausalLM
 baichuan: BaichuanForCausalLM=Baichuan BaichuanModel BaiChuanForCausalLM=Baichuan
 bart: BartModel BartForConditionalGeneration BartForSequenceClassification BartForCausalLM
@@ -100,6 +102,8 @@ hunyuan_v1_dense: HunYuanDenseV1ForCausalLM=HunYuanDenseV1 HunYuanDenseV1Model
     HunYuanDenseV1ForSequenceClassification
 idefics3: Idefics3ForConditionalGeneration
 internlm2: InternLM2ForCausalLM=InternLM2 InternLM2Model
+internlm3: InternLM3ForCausalLM=InternLM3 InternLM3Model LlamaForCausalLM=InternLM3
+    LlamaModel=InternLM3Model
 jamba: JambaModel JambaForCausalLM
 jina_bert: JinaBertModel JinaBertForMaskedLM JinaBertForSequenceClassification
     JinaBertForTokenClassification JinaBertForQuestionAnswering
@@ -185,6 +189,8 @@ rwkv6: Rwkv6ForCausalLM=Finch Rwkv6Model=FinchModel
 rwkv7: RWKV7ForCausalLM=Rwkv7ForCausalLM RWKV7Model=Rwkv7Model
 sam: SamModel
 sam_vision_model = sam: SamVisionModel
+seed_oss: SeedOssForCausalLM=SeedOss SeedOssModel SeedOssForSequenceClassification
+    SeedOssForTokenClassification SeedOssForQuestionAnswering
 segformer: SegformerModel SegformerForImageClassification SegformerForSemanticSegmentation
 siglip: SiglipModel SiglipForImageClassification
 siglip2: Siglip2Model Siglip2ForImageClassification
@@ -253,6 +259,7 @@ vit_* deit_* deit3_*: timm_vit TimmVit
 # counts whose condition holds: a key below the architecture's name is there and not 0, or has the
 # value.
 GGUF = """
+arcee: arcee
 baichuan: baichuan
 bloom: bloom
 chatglm: chatglm
@@ -300,6 +307,7 @@ qwen3moe: qwen3_moe
 qwen3next: qwen3_next
 rwkv6: rwkv6
 rwkv7: rwkv7
+seed_oss: seed_oss
 smollm3: smollm3
 stablelm: stablelm
 starcoder: gpt_bigcode

@@ -6,11 +6,11 @@ from specs import Spec, texts
 from specs.decoders import HIDDEN, SEARCHES, TINY
 
 
-def decoder(name: str, prefix: str, stds=None, **values) -> dict[str, Spec]:
-    """One of a family."""
+def decoder(name: str, prefix: str, stds=None, model="", **values) -> dict[str, Spec]:
+    """One of a family, whose `model` may be that of another."""
     return {
         name: Spec(
-            f"{prefix}ForCausalLM", f"{prefix}Config", {**TINY, **values}, texts(pad=None),
+            f"{model or prefix}ForCausalLM", f"{prefix}Config", {**TINY, **values}, texts(pad=None),
             ("logits", "hidden_states"), stds or {}, options=HIDDEN,
             generate={"greedy": SEARCHES["greedy"]},
         )
@@ -33,4 +33,9 @@ SPECS = {
         **{**LATENT, "q_lora_rank": None, "v_head_dim": None}, scale_emb=2, scale_depth=None,
         dim_model_base=None, tie_word_embeddings=False,
     ),
+    **decoder(
+        "internlm3", "InternLM3", model="Llama", attention_bias=True, mlp_bias=True, head_dim=16
+    ),
+    **decoder("seed_oss", "SeedOss", head_dim=16),
+    **decoder("arcee", "Arcee"),
 }  # fmt: skip
