@@ -259,7 +259,7 @@ def test_end_of_generation_texts(bpe_metadata):
 
 WRONG = {
     "no model": ({"tokenizer.ggml.model": None}, "tokenizer.ggml.model: expected one of gpt2"),
-    "model": ({"tokenizer.ggml.model": "rwkv"}, "got 'rwkv'"),
+    "model": ({"tokenizer.ggml.model": "plamo2"}, "got 'plamo2'"),
     "pre": ({"tokenizer.ggml.pre": "nonsense"}, "unknown pre-tokenizer 'nonsense'; known: .*qwen2"),
     "no tokens": ({"tokenizer.ggml.tokens": None}, "tokens: expected an array of strings"),
     "tokens": ({"tokenizer.ggml.tokens": "abc"}, "tokens: expected an array, got str"),

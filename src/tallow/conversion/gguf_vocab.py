@@ -66,13 +66,12 @@ def vocab_metadata(folder: Path, config: Mapping[str, Any], size: int) -> dict[s
     if count > size:
         raise ModelError(f"{folder}: vocab_size: expected at least {count} tokens, found {size}")
     fill = range(count, size)
-    tokens = [*vocab.tokens, *(f"[PAD{i}]" for i in fill)]
+    tokens = [*vocab.tokens, *("" for _ in fill)]
     kinds = [*vocab.kinds, *(UNUSED for _ in fill)]
-    for index, text in enumerate(vocab.tokens):
-        if not text:  # an id that the file leaves out
+    for index, text in enumerate(tokens):
+        if not text:  # one of these, or an id that the file leaves out
             tokens[index], kinds[index] = f"[PAD{index}]", UNUSED
-    keys: dict[str, Any] = {}
-    head = "tokenizer.ggml."
+    keys, head = dict[str, Any](), "tokenizer.ggml."
     if vocab.algorithm == "bpe":
         keys[head + "model"] = Typed("str", "gpt2")
         keys[head + "pre"] = Typed("str", pre_tokenizer_name(folder))
@@ -81,6 +80,8 @@ def vocab_metadata(folder: Path, config: Mapping[str, Any], size: int) -> dict[s
         keys[head + "pre"] = Typed("str", "default")
         keys[head + "scores"] = Typed("arr[f32]", _scores(vocab, size))
         keys[head + "add_space_prefix"] = Typed("bool", vocab.add_space_prefix)
+    elif vocab.algorithm == "trie":
+        keys[head + "model"] = Typed("str", "rwkv")
     elif vocab.algorithm == "unigram":
         from tallow.conversion.gguf_unigram import unigram_keys
 
@@ -187,7 +188,10 @@ def _template_names(folder: Path) -> list[str]:
 
 def has_tokenizer(folder: Path) -> bool:
     """Whether a folder brings a file that tokenizers are read from and GGUF has a place for."""
-    return any((folder / name).is_file() for name in ("tokenizer.json", "spiece.model"))
+    from tallow.text.recipes import RWKV_FILE
+
+    names = ("tokenizer.json", "spiece.model", RWKV_FILE)
+    return any((folder / name).is_file() for name in names)
 
 
 def _special(vocab: Vocab, config: Mapping[str, Any], size: int) -> dict[str, Any]:

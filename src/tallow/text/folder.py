@@ -15,7 +15,7 @@ from tallow.text.decoding import TokenDecoder
 from tallow.text.encoder import Encoder
 from tallow.text.end_ids import configured_ends
 from tallow.text.folder_batches import batch_settings
-from tallow.text.folder_files import field_of, parse_json, read_config, steps_of
+from tallow.text.folder_files import chat_template_of, field_of, parse_json, read_config, steps_of
 from tallow.text.folder_python import stand_in
 from tallow.text.folder_tokens import (
     MAX_VOCAB,
@@ -261,7 +261,7 @@ def _vocab(root: Mapping[str, Any], file: Path, path: Path, config: Mapping[str,
         eos_ids=eos_ids,
         add_space_prefix=_strips_space(root),
         chat_prefix=False,  # a chat gets no bos but the template's, as in transformers
-        chat_template=_chat_template(config, path),
+        chat_template=chat_template_of(config, path),
         settings=batch_settings(path, config, root),
         decoder=_decoder(root, algorithm, model.get("end_of_word_suffix")),
     )
@@ -326,16 +326,3 @@ def _special(config: Mapping[str, Any], ids: Mapping[str, int]) -> dict[str, int
         if text is not None and text in ids:
             special[role] = ids[text]
     return special
-
-
-def _chat_template(config: Mapping[str, Any], path: Path) -> str | None:
-    file = path / "chat_template.jinja"
-    if file.is_file():
-        return file.read_text(encoding="utf-8")
-    value = config.get("chat_template") or read_config(path, "chat_template.json").get(
-        "chat_template"
-    )
-    if isinstance(value, list):  # several by name: the one called "default"
-        rows = [row for row in value if isinstance(row, dict)]
-        value = next((r.get("template") for r in rows if r.get("name") == "default"), None)
-    return value if isinstance(value, str) else None

@@ -53,3 +53,17 @@ def steps_of(part: Any, children: str) -> list[dict[str, Any]]:
     if part.get("type") == "Sequence" and isinstance(inner, list):
         return [step for child in inner for step in steps_of(child, children)]
     return [part]
+
+
+def chat_template_of(config: Mapping[str, Any], path: Path) -> str | None:
+    """The template of a folder's chats: that of its own file, else of the configs; None without."""
+    file = path / "chat_template.jinja"
+    if file.is_file():
+        return file.read_text(encoding="utf-8")
+    value = config.get("chat_template") or read_config(path, "chat_template.json").get(
+        "chat_template"
+    )
+    if isinstance(value, list):  # several by name: the one called "default"
+        rows = [row for row in value if isinstance(row, dict)]
+        value = next((r.get("template") for r in rows if r.get("name") == "default"), None)
+    return value if isinstance(value, str) else None

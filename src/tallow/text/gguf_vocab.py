@@ -51,6 +51,7 @@ _MODELS: Final[dict[str, _Defaults]] = {
         add_sep=True,
     ),
     "t5": _Defaults("unigram", {"eos": 1, "unk": 2, "pad": 0}, add_eos=True),
+    "rwkv": _Defaults("trie", {}),
 }
 
 _ID_KEYS: Final = {

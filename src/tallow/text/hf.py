@@ -88,9 +88,12 @@ def build(vocab: Vocab) -> Model:
 
     Raises:
         MissingExtraError: `tokenizers` is not installed.
-        ModelError: it refuses the vocabulary.
+        ModelError: it refuses the vocabulary, or has no form for it.
     """
     library = import_tokenizers()
+    if vocab.algorithm not in _BUILDERS:
+        wanted = f"a vocabulary of {', '.join(_BUILDERS)} for the package tokenizers"
+        raise ModelError(f"engine hf: expected {wanted}, got {vocab.algorithm}")
     with refusals(f"tokenizer: {vocab.algorithm} vocabulary refused"):
         return HFModel(_BUILDERS[vocab.algorithm](library, vocab))
 

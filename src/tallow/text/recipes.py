@@ -317,7 +317,9 @@ CLASS_OF_MODEL: Final[Mapping[str, str]] = {
     "mgp-str": "Mgpstr",
     "canine": "Canine",
     "siglip": "Siglip",
+    **dict.fromkeys(("rwkv5", "rwkv6", "rwkv7"), "Rwkv"),
 }  # fmt: skip
+RWKV_FILE: Final = "rwkv_vocab_v20230424.txt"
 # Classes that are not steps of a tokenizer.json: module and function that read them, and the file
 # beside which a tokenizer.json is not asked.
 OWN: Final[Mapping[str, tuple[str, str, str]]] = {
@@ -326,4 +328,5 @@ OWN: Final[Mapping[str, tuple[str, str, str]]] = {
     "M2M100": ("spm_words", "read_m2m100", "sentencepiece.bpe.model"),
     "Marian": ("spm_words", "read_marian", "source.spm"),
     "Siglip": ("siglip", "read", "spiece.model"),
+    **dict.fromkeys(("Rwkv", "Rwkv5", "Rwkv6", "RWKVWorld"), ("rwkv_world", "read", RWKV_FILE)),
 }

@@ -53,6 +53,8 @@ def _tables(tokenizer: Tokenizer, chat: PlainChat | None) -> bytes:
     made = Builder(vocab)
     if isinstance(encoder, Pipeline):
         _from_file(made, encoder)
+    elif vocab.algorithm == "trie":
+        raise refused("a vocabulary that is searched as a trie")
     elif isinstance(encoder, VocabEncoder) and vocab.decoder is None:
         _from_vocab(made, encoder)
     else:

@@ -337,7 +337,7 @@ def _model(vocab: Vocab, engine: str) -> Model:
             return hf.build(vocab)
         except MissingExtraError:
             return gguf_python.build(vocab)
-    if engine == "python" or vocab.algorithm == "spm":
+    if engine == "python" or vocab.algorithm in ("spm", "trie"):
         return plain
     return _QuickStart(vocab, plain)
 
@@ -351,6 +351,10 @@ def _python_model(vocab: Vocab) -> Model | None:
         from tallow.text.spm_python import PythonSPM
 
         return PythonSPM(vocab)
+    if vocab.algorithm == "trie":
+        from tallow.text.trie_python import TrieModel
+
+        return TrieModel(vocab)
     return None
 
 

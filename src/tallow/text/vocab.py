@@ -24,7 +24,7 @@ BYTE: Final = 6
 
 SPACE_MARK: Final = "▁"  # U+2581 stands for a space in SentencePiece vocabularies
 
-Algorithm = Literal["bpe", "spm", "wordpiece", "unigram", "word"]
+Algorithm = Literal["bpe", "spm", "wordpiece", "unigram", "word", "trie"]
 
 # Texts that end a generation, as llama.cpp knows them; `</s>` is also an HTML tag, so it must be a
 # control token.
@@ -243,6 +243,8 @@ class Vocab:
             return spelled_bytes(text)
         if self.algorithm == "wordpiece":
             return encode_utf8(self._spell_wordpiece(text))
+        if self.algorithm == "trie":
+            return unescaped(text)
         return encode_utf8(text.replace(SPACE_MARK, " "))
 
     def _spell_wordpiece(self, text: str) -> str:
@@ -307,6 +309,21 @@ def spelled_bytes(text: str) -> bytes:
         return bytes([table[ord(char)] for char in text])
     except KeyError:  # a token that is not spelled in bytes stands for its own text
         return encode_utf8(text)
+
+
+_ESCAPE: Final = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_NAMED: Final = {b"t": b"\t", b"n": b"\n", b"r": b"\r"}
+
+
+def unescaped(text: str) -> bytes:
+    """The bytes of a token that is written as Python writes bytes (`trie`)."""
+    raw = encode_utf8(text)
+    if b"\\" not in raw:
+        return raw
+    return _ESCAPE.sub(
+        lambda found: bytes([int(found[1], 16)]) if found[1] else _NAMED.get(found[2], found[2]),
+        raw,
+    )
 
 
 def _byte_of(text: str) -> bytes:
