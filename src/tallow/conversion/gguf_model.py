@@ -93,7 +93,9 @@ def _entries(
             name = "token_embd.weight"  # tied to the one that is there
             entry = replace(found, name=name)
         entries[name] = _as_vector(entry) if len(entry.shape) < 2 else entry
-    entries |= {name: replace(entries[of], name=name) for name, of in layout.copies}
+    copies = {} if layout.copies is None else layout.copies(cfg)
+    made = {name: replace(entries[of], name=name) for name, of in copies.items()}
+    entries = made | entries
     scaling = getattr(cfg, "rope_scaling", None)
     if scaling is not None and scaling.kind in FACTORS:
         name, size = "rope_freqs.weight", cfg.turned() // 2

@@ -60,8 +60,9 @@ class GGUFLayout:
     keys and values have biases whatever the file holds. `latent` that the keys of sizes of heads
     are those of latents, and that `yarn_log_multiplier` is where yarn's growth counts. `biases` are
     the roles of tensors of a block that may have one (None: any), `required` tensors that llama.cpp
-    does not do without, and `copies` those that it wants and does not use, with whose content they
-    are written. `untyped` says that the factors of longrope need no type beside them.
+    does not do without, and `copies(cfg)` those that it wants and does not use, with whose content
+    they are written where a folder has none. `untyped` says that the factors of longrope need no
+    type beside them.
     """
 
     names: NameMap
@@ -78,7 +79,7 @@ class GGUFLayout:
     latent: bool = False
     biases: tuple[str, ...] | None = None
     required: tuple[str, ...] = ()
-    copies: tuple[tuple[str, str], ...] = ()
+    copies: Callable[[Any], Mapping[str, str]] | None = None
     untyped: bool = False
 
     def but(

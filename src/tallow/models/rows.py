@@ -274,6 +274,7 @@ falcon: falcon
 gemma: gemma
 gemma2: gemma2
 gemma3: gemma3_text
+gemma3n: gemma3n_text
 gemma4: gemma4_text
 glm4: glm4
 glm4moe: glm4_moe

@@ -18,6 +18,7 @@ from tallow.models.blocks.lent import LendingAttention, Lent
 from tallow.models.blocks.mlp import GatedMlp
 from tallow.models.causal_lm import define_causal
 from tallow.models.fields import Fields
+from tallow.models.gemma3n_gguf import LAYOUT, PERIOD, SPARSE_LAYERS, SPARSITY
 from tallow.models.lending_decoder import LendingConfig, LendingDecoder
 from tallow.models.states import KeyValue
 from tallow.nn import Linear, Module, ModuleList, RMSNorm, param
@@ -27,7 +28,6 @@ from tallow.ops import cat
 from tallow.ops import stack as stacked
 from tallow.tensor import Tensor
 
-_SPARSE_LAYERS, _SPARSITY = 10, 0.95
 _SMALLEST = 1e-5  # mean square of a stream that is divided by
 
 
@@ -41,6 +41,7 @@ class Config(LendingConfig):
 
     # What training alone asks for.
     without_effect: ClassVar[frozenset[str]] = LendingConfig.without_effect | {"altup_coef_clip"}
+    period: ClassVar[int] = PERIOD
     defaults: ClassVar[Mapping[str, Any]] = {
         "num_key_value_heads": 2,
         "max_position_embeddings": 32768,
@@ -83,8 +84,8 @@ class Config(LendingConfig):
 def _read_sparsity(fields: Fields, layers: int) -> tuple[float, ...]:
     given = fields.get("activation_sparsity_pattern")
     if given is None:
-        sparse = _SPARSE_LAYERS if layers > _SPARSE_LAYERS else 0
-        return (_SPARSITY,) * sparse + (0.0,) * (layers - sparse)
+        sparse = SPARSE_LAYERS if layers > SPARSE_LAYERS else 0
+        return (SPARSITY,) * sparse + (0.0,) * (layers - sparse)
     good = isinstance(given, list) and len(given) == layers
     if not good or not all(type(each) in (int, float) and 0 <= each < 1 for each in given):
         raise fields.error("activation_sparsity_pattern", f"{layers} numbers in [0, 1)", given)
@@ -101,11 +102,12 @@ class SparseGates(GatedMlp):
         bound = NormalDist().inv_cdf(sparsity) if sparsity else None
         act = ACTIVATIONS[ACT]
         super().__init__(
-            size, hidden, act=act if bound is None else lambda x: act(_far_above(x, bound))
+            size, hidden, act=act if bound is None else lambda x: act(far_above(x, bound))
         )
 
 
-def _far_above(x: Tensor, bound: float) -> Tensor:
+def far_above(x: Tensor, bound: float) -> Tensor:
+    """What of `(..., n)` exceeds the mean by more than `bound` standard deviations, else 0."""
     mean = x.mean(-1, keepdim=True)
     spread = (x - mean).square().mean(-1, keepdim=True).sqrt()
     return F.relu(x - (mean + spread * bound))
@@ -203,6 +205,9 @@ class Gemma3nLayer(Module):
         first = ACTIVATIONS[ACT](self.per_layer_input_gate(first)) * more
         first = self.post_per_layer_input_norm(self.per_layer_projection(first))
         return cat([streams[:, :, :1], streams[:, :, 1:] + first.unsqueeze(2)], 2), held
+
+
+GGUF = LAYOUT
 
 
 class Gemma3nTextModel(LendingDecoder):

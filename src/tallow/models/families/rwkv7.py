@@ -244,7 +244,9 @@ GGUF = GGUFLayout(
     read=_of_file,
     write=_to_file,
     required=("output.weight",),
-    copies=tuple((f"blk.0.time_mix_v{i}.weight", f"blk.0.time_mix_a{i}.weight") for i in range(3)),
+    copies=lambda cfg: {
+        f"blk.0.time_mix_v{i}.weight": f"blk.0.time_mix_a{i}.weight" for i in range(3)
+    },
 )
 
 
