@@ -94,6 +94,9 @@ LANGUAGE: dict[str, Row] = {
     "deepseek_v2": decoder("DeepseekV2", **LATENT),
     "minicpm3": decoder("MiniCPM3", **LATENT_SIZES),
     "deepseek_v3": decoder("DeepseekV3", drop=("topk_method",), **LATENT),
+    "dots1": decoder("Dots1", **ROUTED),
+    "exaone_moe": decoder("ExaoneMoe", **EXPERTS, sliding_window=48),
+    "minimax_m2": decoder("MiniMaxM2", **LOCAL_EXPERTS, rotary_dim=32),
     "glm4_moe": decoder("Glm4Moe", **ROUTED, use_qk_norm=True),
     "phimoe": decoder("Phimoe", **{**LOCAL_EXPERTS, "num_experts_per_tok": 2}),
     "ernie4_5_moe": decoder(

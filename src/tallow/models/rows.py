@@ -9,8 +9,8 @@ albert: AlbertModel AlbertForPreTraining AlbertForMaskedLM AlbertForSequenceClas
     AlbertForTokenClassification AlbertForQuestionAnswering AlbertForMultipleChoice
 arcee: ArceeForCausalLM=Arcee ArceeModel ArceeForSequenceClassification
     ArceeForTokenClassification ArceeForQuestionAnswering
-bamba: BambaModel BambaForCausalLM
 baichuan: BaichuanForCausalLM=Baichuan BaichuanModel BaiChuanForCausalLM=Baichuan
+bamba: BambaModel BambaForCausalLM
 bart: BartModel BartForConditionalGeneration BartForSequenceClassification BartForCausalLM
 beit: BeitModel BeitForImageClassification BeitForSemanticSegmentation BeitBackbone
 bert: BertModel BertForPreTraining BertForMaskedLM BertForSequenceClassification
@@ -57,6 +57,7 @@ dinov3_vit: DINOv3ViTModel DINOv3ViTBackbone
 distilbert: DistilBertModel DistilBertForMaskedLM DistilBertForSequenceClassification
     DistilBertForTokenClassification DistilBertForQuestionAnswering DistilBertForMultipleChoice
 donut-swin: DonutSwinModel DonutSwinForImageClassification
+dots1: Dots1ForCausalLM=Dots1 Dots1Model
 efficientnet: EfficientNetModel EfficientNetForImageClassification
 electra: ElectraModel ElectraForPreTraining ElectraForMaskedLM ElectraForSequenceClassification
     ElectraForTokenClassification ElectraForQuestionAnswering ElectraForMultipleChoice
@@ -70,6 +71,7 @@ eurobert: EuroBertModel EuroBertForMaskedLM EuroBertForSequenceClassification
 exaone: ExaoneForCausalLM=Exaone ExaoneModel LlamaForCausalLM=Exaone
 exaone4: Exaone4ForCausalLM=Exaone4 Exaone4Model Exaone4ForSequenceClassification
     Exaone4ForTokenClassification Exaone4ForQuestionAnswering
+exaone_moe: ExaoneMoeForCausalLM=ExaoneMoe ExaoneMoeModel ExaoneMoEForCausalLM=ExaoneMoe
 falcon: FalconForCausalLM FalconModel
 falcon_mamba: FalconMambaModel FalconMambaForCausalLM
 ge2e: Ge2eModel
@@ -124,6 +126,7 @@ marian: MarianModel MarianMTModel MarianForCausalLM
 mbart: MBartModel MBartForConditionalGeneration MBartForSequenceClassification MBartForCausalLM
 mimi: MimiModel
 minicpm3: MiniCPM3ForCausalLM=MiniCPM3 MiniCPM3Model MiniCPM3ForSequenceClassification
+minimax_m2: MiniMaxM2ForCausalLM=MiniMaxM2 MiniMaxM2Model
 ministral: MinistralForCausalLM=Ministral MinistralModel MinistralForSequenceClassification
     MinistralForTokenClassification
 mistral: MistralForCausalLM=Mistral MistralModel MistralForSequenceClassification
@@ -266,9 +269,11 @@ chatglm: chatglm
 cohere2: cohere2
 command-r: cohere
 deepseek2: deepseek_v3 if expert_gating_func=2, deepseek_v2
+dots1: dots1
 ernie4_5: ernie4_5
 ernie4_5-moe: ernie4_5_moe
 exaone: exaone
+exaone-moe: exaone_moe
 exaone4: exaone4
 falcon: falcon
 gemma: gemma
@@ -293,6 +298,7 @@ llama4: llama4_text
 mamba: falcon_mamba if ssm.dt_b_c_rms, mamba
 mamba2: mamba2
 minicpm3: minicpm3
+minimax-m2: minimax_m2
 mpt: mpt
 nemotron: nemotron
 olmo: olmo

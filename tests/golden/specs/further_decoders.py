@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from specs import Spec, texts
 from specs.decoders import HIDDEN, SEARCHES, TINY
+from specs.moe import STDS
 
 
 def decoder(name: str, prefix: str, stds=None, model="", **values) -> dict[str, Spec]:
@@ -25,6 +26,7 @@ LATENT = {
     "kv_lora_rank": 16, "q_lora_rank": 12, "qk_nope_head_dim": 12, "qk_rope_head_dim": 8,
     "v_head_dim": 10, "num_key_value_heads": 4,
 }  # fmt: skip
+ROUTED = {"num_experts_per_tok": 2, "moe_intermediate_size": 16}
 
 SPECS = {
     **decoder("minicpm3", "MiniCPM3", **LATENT, rope_parameters=LONGROPE),
@@ -38,4 +40,17 @@ SPECS = {
     ),
     **decoder("seed_oss", "SeedOss", head_dim=16),
     **decoder("arcee", "Arcee"),
+    **decoder(
+        "dots1", "Dots1", STDS, **ROUTED, head_dim=16, num_key_value_heads=4, n_routed_experts=8,
+        n_shared_experts=2, first_k_dense_replace=1, n_group=4, topk_group=2, norm_topk_prob=True,
+        routed_scaling_factor=1.5,
+    ),
+    **decoder(
+        "exaone_moe", "ExaoneMoe", STDS, **ROUTED, head_dim=16, num_experts=6, sliding_window=5,
+        num_hidden_layers=3, sliding_window_pattern=3, pad_token_id=0,
+    ),
+    **decoder(
+        "minimax_m2", "MiniMaxM2", STDS, head_dim=16, intermediate_size=32, num_experts_per_tok=2,
+        num_local_experts=6, rotary_dim=8,
+    ),
 }  # fmt: skip
