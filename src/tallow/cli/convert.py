@@ -27,6 +27,9 @@ def convert(
         Option("gguf, safetensors, npz or torch.", metavar="FORMAT", absent="by OUT's suffix"),
     ] = None,
     names: options.Names = NameStyle.KEEP,
+    projector: Annotated[
+        bool, Option("The tower and projector of a model that reads pictures (mmproj), no text.")
+    ] = False,
     max_shard_size: options.ShardSize = None,
     threads: options.Threads = None,
     max_expansion: options.MaxExpansion = 16.0,
@@ -36,7 +39,8 @@ def convert(
     """Write weights in another format, one tensor at a time.
 
     A Hugging Face folder of a known family becomes a GGUF file that llama.cpp loads, with its
-    tokenizer. Block-quantised tensors need --dtype where the format cannot hold them. Metadata
+    tokenizer; of a model that reads pictures that is its text, and --projector writes the rest.
+    Block-quantised tensors need --dtype where the format cannot hold them. Metadata
     goes along where the format has a place for it. What is lost is told on standard error; a model
     whose tensors do not fit what it declares is refused.
     """
@@ -57,7 +61,7 @@ def convert(
     if limit is not None:
         refuse_existing_shards(out, force)
     options.set_threads(threads)
-    content = _content(source, writer, names, max_expansion)
+    content = _content(source, writer, names, max_expansion, projector)
     conversion = prepare(content, writer, dtype)
     tell_losses(conversion.losses, strict=strict)
     paths = write(conversion, out, max_shard_bytes=limit, progress=progress())
@@ -69,15 +73,24 @@ def convert(
     print(f"{', '.join(paths)}: {count:,} tensors, {size_text(size)}", file=told)
 
 
-def _content(reference: str, writer: Writer, names: NameStyle, max_expansion: float) -> Content:
+def _content(
+    reference: str, writer: Writer, names: NameStyle, max_expansion: float, projector: bool
+) -> Content:
+    from tallow.cli.errors import UsageError
     from tallow.conversion import Content
     from tallow.conversion.content import typed_metadata
     from tallow.conversion.declared import losses_as_it_is
     from tallow.conversion.gguf_model import gguf_content
+    from tallow.conversion.gguf_projector import projector_content, reads_pictures, text_content
     from tallow.conversion.names import named_entries, style_of
 
     opened = options.open_source(reference)
-    if writer.name == "gguf" and style_of(opened) != "keep" and names is not NameStyle.HF:
+    whole = writer.name == "gguf" and names is not NameStyle.HF
+    if projector and not whole:
+        raise UsageError("convert: expected a GGUF file to write the projector to")
+    if projector or (whole and reads_pictures(opened)):
+        return (projector_content if projector else text_content)(opened, max_expansion)
+    if whole and style_of(opened) != "keep":
         return gguf_content(opened, max_expansion)
     entries = named_entries(opened, names.value, max_expansion)
     losses = losses_as_it_is(opened)

@@ -44,6 +44,7 @@ def generate(
     json: options.Json = False,
     activations: options.ActivationsOption = Activations.INT8,
     lora: options.Lora = None,
+    projector: options.Projector = None,
     dtype: options.DTypeOption = None,
     context: options.Context = None,
     allow_extra: options.AllowExtra = False,
@@ -92,6 +93,7 @@ def generate(
         cache_type=cache_type,
         weights=weights,
         lora=lora,
+        projector=projector,
         dtype=dtype,
     ) as llm:
         if not json:

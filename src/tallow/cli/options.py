@@ -85,6 +85,10 @@ Context = Annotated[
     Option("Positions at most, whatever the model's file says.", min=1, absent="its own"),
 ]
 AllowExtra = Annotated[bool, Option("Leave tensors unused that the model has no place for.")]
+Projector = Annotated[
+    str | None,
+    Option("A projector's file (mmproj), by which a GGUF file reads pictures.", metavar="PATH"),
+]
 Speculation = Annotated[
     str | None,
     Option(
@@ -144,6 +148,7 @@ def open_llm(
     weights: Weights = Weights.MAPPED,
     lora: Sequence[str] | None = None,
     dtype: str | None = None,
+    projector: str | None = None,
 ) -> LLM:
     """The model of a command line, with that many threads."""
     from tallow.tasks import LLM
@@ -164,6 +169,7 @@ def open_llm(
         cache_dtype=cache_type and cache_type.value,
         speculation=guessing,
         adapters=[_adapter(given) for given in lora or ()],
+        projector=projector,
     )
 
 

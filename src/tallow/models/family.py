@@ -36,6 +36,7 @@ class ModelSpec:
     model: type[Model]
     config: Any
     source: WeightSource
+    pictures: Mapping[str, Any] | None = None  # how they are prepared, where a file says it
 
 
 def identify(

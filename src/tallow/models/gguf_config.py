@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tallow.dtype import f32
+from tallow.errors import ModelError
 from tallow.lazy_dataclasses import replace
 from tallow.models.blocks import RopeScaling
 from tallow.models.config import MAX_HEADS, MAX_LAYERS, DecoderConfig
@@ -31,6 +33,9 @@ def read_gguf(source: WeightSource, architecture: str, layout: GGUFLayout, confi
     if fields.get("expert_count") and all(key.name != "expert_count" for key in layout.keys):
         wanted = f"no experts in the architecture {architecture}"
         raise fields.error("expert_count", wanted, fields.get("expert_count"))
+    growth = "attention.temperature_scale"
+    if fields.get(growth) and all(key.name != growth for key in layout.keys):
+        raise fields.error(growth, "none (growing queries are not supported)", fields.get(growth))
     values: dict[str, Any] = dict(layout.constants or {})
     for key in layout.keys:
         value = _value(fields, key, layers)
@@ -158,3 +163,44 @@ def _rope_scaling(fields: Fields, long: bool) -> RopeScaling | None:
         beta_slow=fields.number("rope.scaling.yarn_beta_slow", 1.0),
         attention_factor=extra,
     )
+
+
+# Of two such tensors one is used.
+OTHER_FACTORS = r"rope_factors_(long|short)\.weight"
+
+
+def with_factors(cfg: Any, source: WeightSource) -> Any:
+    """The config with the factors of its rotations that stand in tensors, if it has some.
+
+    Raises:
+        ModelError: they are missing, or no numbers above 0.
+    """
+    factors = rope_factors(cfg, source)
+    return cfg if factors is None else replace(cfg, rope_factors=tuple(factors))
+
+
+def rope_factors(cfg: Any, source: WeightSource) -> list[float] | None:
+    """What a GGUF file divides the rotary frequencies by: longrope beyond its first context."""
+    if not isinstance(cfg, DecoderConfig):
+        return None
+    scaling = cfg.rope_scaling
+    if scaling is None or scaling.kind != "longrope":
+        return _factors(source, "rope_freqs.weight", cfg) if "rope_freqs.weight" in source else None
+    part = "long" if cfg.context > scaling.original_context else "short"
+    name = f"rope_factors_{part}.weight"
+    if name not in source:
+        raise ModelError(f"{source.where(name)}: expected the factors of longrope, found nothing")
+    return _factors(source, name, cfg)
+
+
+def _factors(source: WeightSource, name: str, cfg: DecoderConfig) -> list[float]:
+    info, count = source.info(name), cfg.turned() // 2
+    if info.dtype not in ("f32", "f16", "bf16") or tuple(info.shape) != (count,):
+        found = f"{info.dtype} of shape {info.shape}"
+        raise ModelError(
+            f"{source.where(name)}: expected floats of shape ({count},), found {found}"
+        )
+    factors = [float(value) for value in source.take(name, f32).tolist()]
+    if not all(0 < factor < float("inf") for factor in factors):
+        raise ModelError(f"{source.where(name)}: expected numbers above 0, found {factors[:8]}")
+    return factors

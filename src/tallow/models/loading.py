@@ -19,6 +19,7 @@ from tallow.models.config import DecoderConfig
 from tallow.models.family import IGNORABLE, ModelSpec, identify
 from tallow.models.fields import MAX_SIZE
 from tallow.models.foreign import translated
+from tallow.models.gguf_config import OTHER_FACTORS, rope_factors
 from tallow.models.parts import Part
 from tallow.models.prefix import adopt, leave_out, untie, with_prefix
 from tallow.nn import Module, deferred
@@ -26,6 +27,7 @@ from tallow.nn.parameter import DeferredParameter
 from tallow.nn.state import targets
 from tallow.weights import WeightSource, fill, open_weights
 from tallow.weights.filling import FillPlan, fit
+from tallow.weights.folder import projector_beside
 from tallow.weights.open import read_json
 from tallow.weights.resident import keep_resident
 
@@ -56,6 +58,7 @@ def load(
     weights: Weights = "mapped",
     context: int | None = None,
     allow_extra: bool = False,
+    projector: str | os.PathLike[str] | None = None,
 ) -> Any:
     """Load a model; the weights stay in the mapped file and are read when used.
 
@@ -73,6 +76,8 @@ def load(
     which is faster. `weights="resident"` copies the weights into huge pages of memory, rows of
     q4_0, q4_1 and q8_0 interleaved, for all the time that the model is used: loading is slower
     then, and generating up to 1.9 times as fast; the file must stay as it is, as for mapped ones.
+    `projector` is the file with the tower of a model that reads pictures, whose text is the GGUF
+    file `ref` (llama.cpp's `mmproj`); of a folder with both, both are read.
     The model comes in eval mode with frozen weights: `model.train().requires_grad_()` makes it
     ready for fine-tuning.
 
@@ -90,6 +95,9 @@ def load(
     target = by_name(dtype) if isinstance(dtype, str) else dtype
     _check_options(target, weights, context)
     source, config = open_ref(ref, config)
+    beside = projector
+    if beside is None and source.config is None:
+        beside = projector_beside(source.path, ref)
     _prepare_tokenizer(source)
     model = build(
         source,
@@ -100,17 +108,23 @@ def load(
         context=context,
         allow_extra=allow_extra,
         device=place,
+        projector=None if beside is None else open_ref(beside)[0],
     )
     if weights == "resident":
         keep_resident(model, interleaved=activations == "int8")
     if local_path(ref) is None:
-        from tallow.hub.aliases import alias_of
-
-        if (alias := alias_of(ref)) is not None:
-            model.processor_values = alias.processor
-            if alias.tokenizer is not None:
-                model.tokenizer_source = partial(tokenizer_of, alias.tokenizer)
+        _tell_alias(model, ref)
     return model
+
+
+def _tell_alias(model: Any, ref: str | os.PathLike[str]) -> None:
+    """Give the model what an alias says of pictures and of texts."""
+    from tallow.hub.aliases import alias_of
+
+    if (alias := alias_of(ref)) is not None:
+        model.processor_values = model.processor_values or alias.processor
+        if alias.tokenizer is not None:
+            model.tokenizer_source = partial(tokenizer_of, alias.tokenizer)
 
 
 @contextmanager
@@ -196,25 +210,24 @@ def build(
     context: int | None = None,
     allow_extra: bool = False,
     device: Device = CPU,
+    projector: WeightSource | None = None,
 ) -> Any:
     """The model that stands in an open source; options as of `load`."""
     shapes = device.type == "meta"
     source = translated(source)
-    found = identify(source, task, config)
-    cfg, named = found.config, found.source
-    if context is not None:
-        found = replace(found, config=_with_context(cfg, context))
+    found = _found(source, task, config, projector, context, shapes)
+    named = found.source
     blocks = dtype if dtype is not None and dtype.is_quantized else None
     dtype = None if blocks is not None else dtype
     if dtype is None and any(named.info(name).dtype == "f64" for name in named.names()):
         dtype = f32  # no kernel multiplies f64 weights with the f32 of activations
     gguf = source.config is None and config is None
-    factors = _rope_factors(found.config, found.source) if gguf and not shapes else None
+    factors = rope_factors(found.config, found.source) if gguf and not shapes else None
     if factors is not None:
         found = replace(found, config=replace(found.config, rope_factors=tuple(factors)))
     model, named, ignorable = _unfilled(found, shapes)
-    if gguf and (shapes or factors is not None):
-        ignorable = (*ignorable, _OTHER_FACTORS)
+    if gguf and (shapes or factors is not None or projector is not None):
+        ignorable = (*ignorable, OTHER_FACTORS)
     options = (".*",) if allow_extra else ignorable
     try:
         fill(model, named, dtype=dtype, blocks=blocks, ignore=options, device=device)
@@ -224,9 +237,31 @@ def build(
         raise ModelError(f"{error}\n  (allow_extra leaves tensors that nothing asks for)") from None
     _settle(model, activations)
     _tell_origin(model, source, source.config if config is None else dict(config))
+    model.processor_values = found.pictures
     if checks.wanted():
         checks.name_non_finite(model)
     return model.eval().requires_grad_(False).to(device)
+
+
+def _found(
+    source: WeightSource,
+    task: str | None,
+    config: Mapping[str, Any] | None,
+    projector: WeightSource | None,
+    context: int | None,
+    shapes: bool,
+) -> ModelSpec:
+    """What the source, or it and a projector, holds, for a context that is asked for."""
+    if projector is None:
+        found = identify(source, task, config)
+    else:
+        from tallow.models.gguf_projector import joined
+
+        wanted = "no task= and no config= beside a projector"
+        expect(task is None and config is None, load, wanted, task, ArgumentError)
+        found = joined(source, projector, context=context, shapes=shapes)
+    cfg = found.config
+    return replace(found, config=cfg if context is None else _with_context(cfg, context))
 
 
 def _with_context(cfg: Any, context: int) -> Any:
@@ -273,7 +308,7 @@ def declared_fit(source: WeightSource) -> FillPlan:
     """
     model, named, ignorable = _unfilled(identify(translated(source)), False)
     # A float dtype, as quantised layers that no block dtype holds are there for those who ask.
-    return fit(model, named, dtype=f32, ignore=(*ignorable, _OTHER_FACTORS))
+    return fit(model, named, dtype=f32, ignore=(*ignorable, OTHER_FACTORS))
 
 
 def named_source(source: WeightSource) -> WeightSource:
@@ -331,37 +366,6 @@ def _layers_key(values: Mapping[str, Any], layers: int) -> str:
             return name
     inner = (each for each in values.values() if isinstance(each, Mapping))
     return next((_layers_key(each, layers) for each in inner), "num_hidden_layers")
-
-
-# Of two such tensors one is used.
-_OTHER_FACTORS = r"rope_factors_(long|short)\.weight"
-
-
-def _rope_factors(cfg: Any, source: WeightSource) -> list[float] | None:
-    """What a GGUF file divides the rotary frequencies by: longrope beyond its first context."""
-    if not isinstance(cfg, DecoderConfig):
-        return None
-    scaling = cfg.rope_scaling
-    if scaling is None or scaling.kind != "longrope":
-        return _factors(source, "rope_freqs.weight", cfg) if "rope_freqs.weight" in source else None
-    part = "long" if cfg.context > scaling.original_context else "short"
-    name = f"rope_factors_{part}.weight"
-    if name not in source:
-        raise ModelError(f"{source.where(name)}: expected the factors of longrope, found nothing")
-    return _factors(source, name, cfg)
-
-
-def _factors(source: WeightSource, name: str, cfg: DecoderConfig) -> list[float]:
-    info, count = source.info(name), cfg.turned() // 2
-    if info.dtype not in ("f32", "f16", "bf16") or tuple(info.shape) != (count,):
-        found = f"{info.dtype} of shape {info.shape}"
-        raise ModelError(
-            f"{source.where(name)}: expected floats of shape ({count},), found {found}"
-        )
-    factors = [float(value) for value in source.take(name, f32).tolist()]
-    if not all(0 < factor < float("inf") for factor in factors):
-        raise ModelError(f"{source.where(name)}: expected numbers above 0, found {factors[:8]}")
-    return factors
 
 
 def _in_folder(source: WeightSource) -> bool:

@@ -62,10 +62,12 @@ def leave_out(model: Model, source: WeightSource) -> None:
         asked = bool(path) and path == model.base_model_prefix
         for name in part.optional_parts if isinstance(part, Model) and not asked else ():
             head = f"{path}.{name}." if path else f"{name}."
-            inner = getattr(part, name)
+            place, _, leaf = name.rpartition(".")
+            owner = part.get_submodule(place) if place else part
+            inner = getattr(owner, leaf, None)
             empty = inner is None or not list(targets(inner))
             if not empty and not any(n.startswith(head) for n in names):
-                setattr(part, name, None)
+                setattr(owner, leaf, None)
 
 
 def untie(model: Model, source: WeightSource, *, by_shape: bool = False) -> None:

@@ -299,6 +299,7 @@ mamba: falcon_mamba if ssm.dt_b_c_rms, mamba
 mamba2: mamba2
 minicpm3: minicpm3
 minimax-m2: minimax_m2
+mistral3: llama
 mpt: mpt
 nemotron: nemotron
 olmo: olmo
@@ -309,15 +310,28 @@ phi3: phi3
 qwen: qwen
 qwen2: qwen2
 qwen2moe: qwen2_moe
+qwen2vl: qwen2
 qwen3: qwen3
 qwen3moe: qwen3_moe
 qwen3next: qwen3_next
 rwkv6: rwkv6
 rwkv7: rwkv7
 seed_oss: seed_oss
+qwen3vl: qwen3
 smollm3: smollm3
 stablelm: stablelm
 starcoder: gpt_bigcode
 starcoder2: starcoder2
 t5: t5
+"""
+
+# `clip.projector_type` of files with a tower and a projector: the families that they and the file
+# of their text are read as, by keys below `clip.vision.`
+PROJECTORS = """
+idefics3: idefics3
+mlp: llava
+pixtral: mistral3 if spatial_merge_size, llava
+qwen2.5vl_merger: qwen2_5_vl
+qwen2vl_merger: qwen2_vl
+qwen3vl_merger: qwen3_vl
 """

@@ -76,6 +76,12 @@ class Family:
         return self.model.config_class
 
     @property
+    def projectors(self) -> Mapping[str, Any]:
+        """How the family stands in files of projectors, by their type."""
+        found: Mapping[str, Any] = import_module(f"tallow.models.projectors.{self.file}").PROJECTORS
+        return found
+
+    @property
     def gguf(self) -> GGUFLayout | None:
         """How the family stands in GGUF files; None where it does not."""
         own = f"GGUF_{self.name.upper()}"  # where a module has several families
@@ -209,19 +215,21 @@ def _timm() -> tuple[TimmFamily, ...]:
     return tuple(rows)
 
 
-def _gguf() -> dict[str, GGUFArchitecture]:
+def _gguf(text: str, prefix: str = "") -> dict[str, GGUFArchitecture]:
     rows = {}
-    for line in rows_text.GGUF.replace("\n    ", " ").strip().splitlines():
+    for line in text.replace("\n    ", " ").strip().splitlines():
         name, _, rest = line.partition(":")
         choices = []
         for choice in rest.split(","):
             family, _, condition = choice.strip().partition(" if ")
             key, _, value = condition.partition("=")
             choices.append((family, key, value))
-        rows[name] = GGUFArchitecture(name, tuple(choices))
+        rows[name] = GGUFArchitecture(prefix or name, tuple(choices))
     return rows
 
 
 FAMILIES: Mapping[str, Family] = _families()
 TIMM: tuple[TimmFamily, ...] = _timm()
-GGUF_ARCHITECTURES: Mapping[str, GGUFArchitecture] = _gguf()
+GGUF_ARCHITECTURES: Mapping[str, GGUFArchitecture] = _gguf(rows_text.GGUF)
+# By the type of a projector.
+PROJECTORS: Mapping[str, GGUFArchitecture] = _gguf(rows_text.PROJECTORS, "clip.vision")

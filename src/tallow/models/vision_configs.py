@@ -16,7 +16,10 @@ def text_section(source: Any) -> Any:
     """A field that is the config of the decoder; its keys may stand beside the others."""
 
     def read(fields: Fields, name: str, default: Any) -> Any:
-        if fields.get(name) is None:
+        given = fields.get(name)
+        if isinstance(given, source):  # of a GGUF file
+            return given
+        if given is None:
             return source.read(fields)
         return read_as(source, source.__name__, fields.scope(name))
 
@@ -98,8 +101,11 @@ def text_part(
     """
 
     def read(fields: Fields, name: str, default: Any) -> Part:
+        given, shared = fields.get(name), fields.flag("tie_word_embeddings", tied)
+        if isinstance(given, Part):  # of a GGUF file
+            return given
         inner = fields.scope(name).with_default("model_type", model_type)
-        if fields.flag("tie_word_embeddings", tied):
+        if shared:
             inner = inner.with_value("tie_word_embeddings", True)
         for key, value in (values or {}).items():
             inner = inner.with_value(key, value)

@@ -86,6 +86,8 @@ class VisionLanguage(GenerativeModel):
         """
         from tallow.vision import ImageProcessor
 
+        if self.processor_values is not None:
+            return ImageProcessor.from_config(self.processor_values, source="projector")
         if self.folder is None:
             wanted = "a model from a folder with preprocessor_config.json"
             raise ModelError(f"image_processor: expected {wanted}, found one without files")

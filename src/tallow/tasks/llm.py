@@ -56,7 +56,8 @@ class LLM(WithAdapters, WithTools, Scoring):
     `ref` and the options are those of `tallow.models.load`; `tokenizer` refers to a tokenizer.json,
     or its folder, that stands elsewhere; prompts have at most `context` tokens. `cache_dtype` keeps
     keys and values: f32, f16, bf16, q8_0 (None: f16; f32 if `activations` or matrices are).
-    `adapters` are LoRA adapters to load and use: references, or pairs of one and its weight.
+    `adapters` are LoRA adapters to load and use: references, or pairs of one and its weight. With
+    a `projector` (llama.cpp's mmproj) a GGUF file's model reads pictures.
 
     A call computes what its prompt does not share with the beginning of the one before. With
     `prefix_cache=` bytes, those of earlier prompts and answers are kept, too, up to that size.
@@ -91,11 +92,12 @@ class LLM(WithAdapters, WithTools, Scoring):
         adapters: Sequence[AdapterRef] = (),
         speculation: LLM | Speculation | None = None,
         num_speculative_tokens: int = NUM_SPECULATIVE_TOKENS,
+        projector: str | os.PathLike[str] | None = None,
     ) -> None:
         with tokenizer_next(tokenizer is None):
             model: CausalLM = load(
                 ref, config=config, device=device, dtype=dtype, activations=activations,
-                weights=weights, context=context, allow_extra=allow_extra,
+                weights=weights, context=context, allow_extra=allow_extra, projector=projector,
             )  # fmt: skip
         continues = hasattr(model, "make_state") and hasattr(model, "head")
         if not continues or "input_ids" not in accepted(type(model).forward):

@@ -67,6 +67,9 @@ def _named(path: Path, name: object) -> Path:
 def _only_model(path: Path) -> Path:
     """The one file of a folder, or the first part of the one set, that holds weights."""
     names = sorted(entry.name for entry in path.iterdir() if entry.is_file())
+    # Of a text and its projector the text is the model.
+    texts = [name for name in names if not is_projector(name)]
+    names = texts if any(name.endswith(".gguf") for name in texts) else names
     for suffixes in _GROUPS:
         sets: dict[object, list[str]] = {}
         for name in names:
@@ -86,6 +89,27 @@ def _only_model(path: Path) -> Path:
             raise ModelError(f"{path}: expected one model, found {found}")
     found = ", ".join(sorted(entry.name for entry in path.iterdir())[:12]) or "an empty folder"
     raise ModelError(f"{path}: expected one of {', '.join(FILES)} or one .gguf, found {found}")
+
+
+def is_projector(name: str) -> bool:
+    """Whether a GGUF file is by its name llama.cpp's `mmproj`, of pictures beside a text."""
+    return name.endswith(".gguf") and "mmproj" in name.lower()
+
+
+def projector_beside(text: Path, ref: str | os.PathLike[str]) -> Path | None:
+    """The projector of the folder `ref`, whose model is the GGUF file `text`; None without one.
+
+    Raises:
+        ModelError: there are several.
+    """
+    path = text.parent
+    if Path(os.fsdecode(ref)) != path:
+        return None
+    names = sorted(entry.name for entry in path.iterdir() if is_projector(entry.name))
+    if len(names) > 1:
+        wanted = "one projector, or the argument projector"
+        raise ModelError(f"{path}: expected {wanted}, found {', '.join(names[:6])}")
+    return path / names[0] if names else None
 
 
 def _stem(name: str) -> str:

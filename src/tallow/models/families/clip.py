@@ -90,7 +90,9 @@ class CLIPVisionModel(VisionTower):
     def encode(self, x: Tensor, mask: Tensor | None, *, output_hidden_states: bool) -> BaseOutput:
         """`(batch, 1 + patches, size)` through the layers."""
         states = self.encoder(self.pre_layrnorm(x), mask)
-        pooled = self.post_layernorm(states[-1][:, 0])
+        # None in LLaVA's GGUF files, which take an earlier layer.
+        last: LayerNorm | None = self.post_layernorm
+        pooled = None if last is None else last(states[-1][:, 0])
         return BaseOutput(states[-1], pooled, tuple(states) if output_hidden_states else None)
 
 

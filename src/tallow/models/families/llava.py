@@ -53,6 +53,7 @@ class LlavaForConditionalGeneration(Projected):
 
     config_class = LlavaConfig
     picture_inputs = ("pixel_values", "image_sizes")
+    optional_parts = ("vision_tower.post_layernorm",)  # which GGUF files do without
 
     def __init__(self, cfg: LlavaConfig) -> None:
         vision, text, chosen = cfg.vision_config.config, cfg.text_config.config, cfg

@@ -1,0 +1,1 @@
+"""How families that read pictures stand in files of projectors: a module each."""
