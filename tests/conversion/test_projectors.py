@@ -182,3 +182,31 @@ def test_what_files_cannot_tell_is_refused(tmp_path):
     source = open_weights(folder_of("llava_siglip", tmp_path))
     with pytest.raises(ModelError, match="expected a tower of CLIP's or Pixtral's"):
         projector_content(source)
+
+
+def test_pictures_have_places_where_the_vocabulary_has_no_word(tmp_path):
+    folder = merging(write(tmp_path / "model", "llava"))
+    text, projector = tmp_path / "text.gguf", tmp_path / "mmproj.gguf"
+    assert main(["convert", str(folder), str(text), "--dtype", "f32"]) == 0
+    assert main(["convert", str(folder), str(projector), "--projector", "--dtype", "f32"]) == 0
+    template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}a:"
+    with open_gguf(text) as file:
+        words = [
+            word.replace("<image>", "unused60") for word in file.metadata["tokenizer.ggml.tokens"]
+        ]
+    older = changed(text, tmp_path / "older.gguf", tokenizer__ggml__tokens=words,
+                    tokenizer__chat_template=template)  # fmt: skip
+    shown = picture(20, 30)
+    with tl.LLM(older, projector=projector, activations="float") as llm:
+        place = llm.model.image_token
+        ids = llm.chat_ids(asked("what?", shown, before="a"))
+        assert place == 64 and ids.count(place) == 1
+        assert llm.tokenizer.decode(ids[: ids.index(place)]) == "user: a"
+        assert llm.tokenizer.decode(ids[ids.index(place) + 1 :]) == "\nwhat?\na:"
+        answer = llm.chat(asked("what?", shown, before="a"), **OPTIONS)
+        prompt = "user: a<image>\nwhat?\na:"
+        assert llm.generate(prompt, images=[shown], **OPTIONS).tokens == answer.tokens
+        with pytest.raises(ArgumentError, match="a place for each of 2 pictures, got 1 places"):
+            llm.generate(prompt, images=[shown, shown], **OPTIONS)
+    with tl.LLM(text, projector=projector, activations="float") as llm:
+        assert llm.generate(prompt, images=[shown], **OPTIONS).tokens == answer.tokens

@@ -30,11 +30,11 @@ from tallow.tasks.drafts import Drafts
 from tallow.tasks.llm_adapters import AdapterRef, WithAdapters
 from tallow.tasks.llm_pictures import (
     keys_of,
+    place_of,
     prompt_of,
     prompts_of,
-    reads_parts_alone,
-    reads_pictures,
-    with_text_parts,
+    suited,
+    text_ids,
     without_pictures,
 )
 from tallow.tasks.llm_scores import Scoring
@@ -214,7 +214,7 @@ class LLM(WithAdapters, WithTools, Scoring):
 
     def _ids(self, prompt: str | Sequence[int], parse_special: bool) -> Sequence[int]:
         if isinstance(prompt, str):
-            return self.tokenizer.encode(prompt, parse_special=parse_special)
+            return text_ids(self.model, self.tokenizer, prompt, parse_special)
         return prompt
 
     def stream(
@@ -312,12 +312,12 @@ class LLM(WithAdapters, WithTools, Scoring):
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
         listed = [with_objects(each) for each in plain_messages(without_pictures(messages)[0])]
-        if reads_pictures(self.model) and reads_parts_alone(self._template):
-            listed = with_text_parts(listed)
+        place = place_of(self.model, self.tokenizer)
+        listed = suited(listed, self.model, self._template, place)
         expect(len(listed) > 0, LLM.chat, "at least one message", "none", ArgumentError)
         return encode_chat(
             self.tokenizer, self._template, listed, tools=tools, variables=template_options,
-            add_generation_prompt=add_generation_prompt,
+            add_generation_prompt=add_generation_prompt, place=place,
         )  # fmt: skip
 
     def events(

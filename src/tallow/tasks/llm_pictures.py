@@ -10,12 +10,13 @@ from tallow.generate import token_ids
 from tallow.generate.prompts import MixedPrompt
 
 if TYPE_CHECKING:
-    from tallow.text import ChatTemplate
+    from tallow.text import ChatTemplate, Tokenizer
 
 # What a part of a message may have its picture under, as in the APIs of others.
 _SOURCES = ("image", "path", "image_url", "url", "base64")
 _KINDS = ("image", "image_url", "input_image")
 _MARK = "qzxvk"
+_WORD = "<image>"  # what stands for a picture in a prompt of a text without a word for it
 
 Prompt = Sequence[int] | MixedPrompt
 
@@ -85,6 +86,50 @@ def _bytes(text: str, where: str) -> bytes:
 def reads_pictures(model: Any) -> bool:
     """Whether prompts of a model may have pictures."""
     return hasattr(model, "picture")
+
+
+def place_of(model: Any, tokenizer: Tokenizer) -> tuple[str, int] | None:
+    """A mark and the id of a picture's place where the vocabulary has no word for it, else None.
+
+    So it is in GGUF files of a text that was made before its projector.
+    """
+    wordless = reads_pictures(model) and model.image_token >= tokenizer.vocab_size
+    return (f"<{_MARK}>", model.image_token) if wordless else None
+
+
+def text_ids(model: Any, tokenizer: Tokenizer, prompt: str, parse_special: bool) -> list[int]:
+    """The ids of a prompt, in which `<image>` is a picture's place where no token is."""
+    place = place_of(model, tokenizer)
+    first, *rest = [prompt] if place is None else prompt.split(_WORD)
+    ids = tokenizer.encode(first, parse_special=parse_special)
+    for piece in rest:
+        ids += [model.image_token, *tokenizer.encode(piece, False, parse_special=parse_special)]
+    return ids
+
+
+def suited(
+    messages: list[dict[str, Any]],
+    model: Any,
+    template: ChatTemplate,
+    place: tuple[str, int] | None,
+) -> list[dict[str, Any]]:
+    """Messages as a template reads them: strings with marks, or parts if it reads these alone."""
+    if place is not None:
+        return [_marked(message, place[0]) for message in messages]
+    alone = reads_pictures(model) and reads_parts_alone(template)
+    return with_text_parts(messages) if alone else messages
+
+
+def _marked(message: dict[str, Any], mark: str) -> dict[str, Any]:
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    texts = [
+        f"{mark}\n" if part.get("type") == "image" else str(part.get("text", ""))
+        for part in content
+        if isinstance(part, Mapping)
+    ]
+    return {**message, "content": "".join(texts)}
 
 
 def keys_of(prompt: Prompt) -> Sequence[int]:

@@ -106,11 +106,13 @@ def encode_chat(
     add_generation_prompt: bool = True,
     tools: Sequence[Mapping[str, Any]] | None = None,
     variables: Mapping[str, Any] | None = None,
+    place: tuple[str, int] | None = None,
 ) -> list[int]:
     """The ids of a rendered chat, in which nothing but the template can write a control token.
 
     Those that stand in messages of any role, in tools or in variables (but those named `…_token`)
-    are plain text. bos is added where the model wants it and the template has not.
+    are plain text. bos is added where the model wants it and the template has not. Of a `place`
+    the mark in the text becomes the id.
     """
     literal = False
 
@@ -132,7 +134,14 @@ def encode_chat(
             for key, value in given.items()
         },
     )
-    return tokenizer.encode_prompt(text if literal else text.replace(_ESCAPED, _BREAK), _BREAK)
+    text = text if literal else text.replace(_ESCAPED, _BREAK)
+    if place is None:
+        return tokenizer.encode_prompt(text, _BREAK)
+    first, *rest = text.split(place[0])
+    ids = tokenizer.encode_prompt(first, _BREAK)
+    for piece in rest:
+        ids += [place[1], *tokenizer.encode_prompt(piece, _BREAK, first=False)]
+    return ids
 
 
 @functools.lru_cache(maxsize=32)

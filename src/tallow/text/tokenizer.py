@@ -84,17 +84,17 @@ class Tokenizer:
             raise DTypeError(f"encode: expected a string, got {type(text).__name__}")
         return self._encoder.encode(text, add_special, parse_special)
 
-    def encode_prompt(self, text: str, mark: str) -> list[int]:
+    def encode_prompt(self, text: str, mark: str, *, first: bool = True) -> list[int]:
         """The ids of a rendered chat; control tokens count unless `break_special` broke them.
 
-        bos comes first where a GGUF file wants it, unless the text begins with it. `mark` is
-        removed.
+        bos comes first where a GGUF file wants it, unless the text begins with it, or is not the
+        `first` piece. `mark` is removed.
         """
         if mark in text:
             ids = self._encoder.encode_marked(text, mark)
         else:
             ids = self.encode(text, add_special=False, parse_special=True)
-        prefix = self._vocab.prefix_ids if self._vocab.chat_prefix else ()
+        prefix = self._vocab.prefix_ids if self._vocab.chat_prefix and first else ()
         if prefix and ids[: len(prefix)] != list(prefix):
             ids[:0] = prefix
         return ids
