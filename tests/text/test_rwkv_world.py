@@ -10,11 +10,10 @@ import pytest
 
 import tallow as tl
 from models.gguf_families import written
-from models.golden_families import ROOT
+from models.resized import resized
 from odd_texts import odd_texts
 from tallow.errors import FormatError, ModelError
 from tallow.formats.gguf import open_gguf
-from tallow.safetensors import save_file
 from tallow.text import StreamDecoder, Tokenizer
 from tallow.text.tables import tokenizer_tables
 
@@ -52,16 +51,8 @@ def longest(text):
 @pytest.fixture
 def folder(tmp_path):
     """An RWKV 7 whose words are those of a small vocabulary."""
-    made, golden = tmp_path / "rwkv", ROOT / "rwkv7"
-    made.mkdir()
-    size = len(PIECES) + 8
-    config = json.loads((golden / "config.json").read_text()) | {"vocab_size": size}
-    (made / "config.json").write_text(json.dumps(config | {"eos_token_id": 0}))
-    tensors = dict(tl.load(golden / "model.safetensors"))
-    for name in ("model.embeddings.weight", "lm_head.weight"):
-        rows = tensors[name].to(tl.f32)
-        tensors[name] = tl.cat([rows] * 5)[:size].contiguous()
-    save_file(tensors, made / "model.safetensors")
+    tables = ("model.embeddings.weight", "lm_head.weight")
+    made = resized("rwkv7", tmp_path / "rwkv", len(PIECES) + 8, tables, eos_token_id=0)
     lines = [line(index, raw) for index, raw in enumerate(PIECES, 1)]
     (made / "rwkv_vocab_v20230424.txt").write_text("".join(lines), "utf-8", newline="")
     (made / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "RwkvTokenizer"}))

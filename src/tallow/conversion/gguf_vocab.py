@@ -188,10 +188,11 @@ def _template_names(folder: Path) -> list[str]:
 
 def has_tokenizer(folder: Path) -> bool:
     """Whether a folder brings a file that tokenizers are read from and GGUF has a place for."""
-    from tallow.text.recipes import RWKV_FILE
+    from tallow.text.recipes import LANGUAGE_FILES, RWKV_FILE
+    from tallow.text.vocab_files import is_there
 
-    names = ("tokenizer.json", "spiece.model", RWKV_FILE)
-    return any((folder / name).is_file() for name in names)
+    names = ("tokenizer.json", "spiece.model", RWKV_FILE, *LANGUAGE_FILES)
+    return any((folder / name).is_file() for name in names) and is_there(folder)
 
 
 def _special(vocab: Vocab, config: Mapping[str, Any], size: int) -> dict[str, Any]:
@@ -221,8 +222,10 @@ def _affixes(tokenizer: Tokenizer, vocab: Vocab) -> dict[str, Any]:
 def _scores(vocab: Vocab, size: int) -> list[float]:
     """Scores that order merges as the file does: minus the rank of the first that makes a token.
 
-    Tokens that no merge makes come after all others.
+    Tokens that no merge makes come after all others. A model of SentencePiece says its own.
     """
+    if vocab.scores:
+        return [*vocab.scores, *[0.0] * (size - len(vocab.scores))]
     ranks: dict[str, int] = {}
     for rank, pair in enumerate(vocab.merges):
         left, _, right = pair.partition(" ")

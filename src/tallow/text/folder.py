@@ -19,10 +19,9 @@ from tallow.text.folder_files import chat_template_of, field_of, parse_json, rea
 from tallow.text.folder_python import stand_in
 from tallow.text.folder_tokens import (
     MAX_VOCAB,
-    ROLES,
     complete,
     model_pieces,
-    text_of,
+    special_roles,
     with_control_tokens,
 )
 from tallow.text.hf import check_normalizer, import_tokenizers, refusals
@@ -242,7 +241,7 @@ def _vocab(root: Mapping[str, Any], file: Path, path: Path, config: Mapping[str,
                 kinds[index] = BYTE
     for row in added:
         kinds[pieces[row["content"]]] = CONTROL if row.get("special") else USER_DEFINED
-    special = _special(config, pieces)
+    special = special_roles(config, pieces)
     if "unk" in special and kinds[special["unk"]] == NORMAL:
         kinds[special["unk"]] = UNKNOWN
     ends = [index for index in configured_ends(path) if index < count]
@@ -317,12 +316,3 @@ def _merges(model: Mapping[str, Any]) -> list[str]:
     if not isinstance(rows, list):
         return []
     return [" ".join(row) if isinstance(row, list) else str(row) for row in rows]
-
-
-def _special(config: Mapping[str, Any], ids: Mapping[str, int]) -> dict[str, int]:
-    special = {}
-    for role in ROLES:
-        text = text_of(config.get(f"{role}_token"))
-        if text is not None and text in ids:
-            special[role] = ids[text]
-    return special

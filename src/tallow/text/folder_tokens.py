@@ -55,7 +55,7 @@ def complete(
     if not all(type(index) is int and 0 <= index < MAX_VOCAB for index in ids.values()):
         return root  # what is wrong with it is said where the vocabulary is made
     changed = dict(rows)
-    for index, row in _decoder_rows(file.parent, config):
+    for index, row in decoder_rows(file.parent, config):
         text = row["content"]
         known = ids.setdefault(text, max(ids.values(), default=-1) + 1)
         if known != index:
@@ -91,7 +91,7 @@ def _row(given: Mapping[str, Any], text: str, special: bool) -> Row:
     return {"content": text, **dict.fromkeys(_FLAGS, False), **flags}
 
 
-def _decoder_rows(path: Path, config: Mapping[str, Any]) -> list[tuple[int, Row]]:
+def decoder_rows(path: Path, config: Mapping[str, Any]) -> list[tuple[int, Row]]:
     """Ids and rows of `added_tokens_decoder`, or of the older added_tokens.json."""
     where = path / "tokenizer_config.json"
     decoder = field_of(where, config, "added_tokens_decoder", dict, {})
@@ -108,6 +108,12 @@ def _decoder_rows(path: Path, config: Mapping[str, Any]) -> list[tuple[int, Row]
                 raise FormatError(path / "added_tokens.json", text[:80], "an id", number)
             found.append((number, _row({}, text, text in special)))
     return sorted(found, key=lambda pair: pair[0])
+
+
+def special_roles(config: Mapping[str, Any], ids: Mapping[str, int]) -> dict[str, int]:
+    """The ids of the roles that the configs name a token for."""
+    texts = {role: text_of(config.get(f"{role}_token")) for role in ROLES}
+    return {role: ids[text] for role, text in texts.items() if text is not None and text in ids}
 
 
 def _special_texts(config: Mapping[str, Any]) -> list[tuple[str, Any, bool]]:

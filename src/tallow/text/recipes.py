@@ -317,8 +317,13 @@ CLASS_OF_MODEL: Final[Mapping[str, str]] = {
     "mgp-str": "Mgpstr",
     "canine": "Canine",
     "siglip": "Siglip",
+    "baichuan": "Baichuan",
+    "internlm2": "InternLM2",
+    "qwen": "QWen",
     **dict.fromkeys(("rwkv5", "rwkv6", "rwkv7"), "Rwkv"),
 }  # fmt: skip
+# What language models without a tokenizer.json have: SentencePiece's file and tiktoken's.
+LANGUAGE_FILES: Final = ("tokenizer.model", "qwen.tiktoken")
 RWKV_FILE: Final = "rwkv_vocab_v20230424.txt"
 # Classes that are not steps of a tokenizer.json: module and function that read them, and the file
 # beside which a tokenizer.json is not asked.
@@ -328,5 +333,7 @@ OWN: Final[Mapping[str, tuple[str, str, str]]] = {
     "M2M100": ("spm_words", "read_m2m100", "sentencepiece.bpe.model"),
     "Marian": ("spm_words", "read_marian", "source.spm"),
     "Siglip": ("siglip", "read", "spiece.model"),
+    **dict.fromkeys(("Baichuan", "ChatGLM", "InternLM", "InternLM2"), ("spm_folder", "read", "")),
+    **dict.fromkeys(("QWen", "ChatGLM4"), ("tiktoken_files", "read", "")),
     **dict.fromkeys(("Rwkv", "Rwkv5", "Rwkv6", "RWKVWorld"), ("rwkv_world", "read", RWKV_FILE)),
 }

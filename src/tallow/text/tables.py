@@ -55,7 +55,7 @@ def _tables(tokenizer: Tokenizer, chat: PlainChat | None) -> bytes:
         _from_file(made, encoder)
     elif vocab.algorithm == "trie":
         raise refused("a vocabulary that is searched as a trie")
-    elif isinstance(encoder, VocabEncoder) and vocab.decoder is None:
+    elif type(encoder) is VocabEncoder and vocab.decoder is None:
         _from_vocab(made, encoder)
     else:
         raise refused(f"a tokenizer of the kind {type(encoder).__module__}")

@@ -16,7 +16,7 @@ from tallow.formats.sentencepiece import (
 )
 from tallow.text.folder_files import read_config, steps_of
 from tallow.text.folder_tokens import text_of
-from tallow.text.recipes import CLASS_OF_MODEL, OWN, RECIPES, Part, Recipe
+from tallow.text.recipes import CLASS_OF_MODEL, LANGUAGE_FILES, OWN, RECIPES, Part, Recipe
 
 SPIECE_NAMES: Final = (
     "sentencepiece.bpe.model", "spiece.model", "spm.model", "sentencepiece.model",
@@ -44,7 +44,8 @@ def is_there(path: Path) -> bool:
     name = class_of(path, read_config(path, "tokenizer_config.json")) or ""
     if name in OWN:
         file = OWN[name][2]
-        return (path / file).is_file() if file else name == "ByT5"
+        needed = (file,) if file else LANGUAGE_FILES
+        return name == "ByT5" or any((path / each).is_file() for each in needed)
     files = ("vocab.txt", "vocab.json", *SPIECE_NAMES)
     return name in RECIPES and any((path / each).is_file() for each in files)
 
