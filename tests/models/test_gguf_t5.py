@@ -14,12 +14,14 @@ from models.gguf_families import written
 from models.golden_families import Case, close
 from models.test_seq2seq import changed
 from tallow.errors import ModelError
+from tallow.formats.gguf import open_gguf, save_gguf
 from tallow.models import build
 from tallow.weights import open_weights
 
 WITHOUT_TOKENIZER = "no tokenizer.json: a model of ids alone"
 # Files have no key for it: it is 128.
 FAR = {"relative_attention_max_distance": 128}
+UNTIED = {"tie_word_embeddings": False, "scale_decoder_outputs": False}
 
 
 def with_a_head(tensors):
@@ -31,7 +33,11 @@ CASES = {
     "t5": ("t5_generation", dict, {}),
     "t5_gated": ("t5_gated", with_a_head, {}),
     "mt5": ("mt5_generation", with_a_head, {}),
+    "umt5": ("umt5_generation", with_a_head, UNTIED),
+    "umt5_tied": ("umt5_generation", dict, {}),
+    "t5_encoder": ("t5_encoder", dict, {}),
 }
+ENCODERS = ("t5_encoder",)
 
 
 def made(name, tmp_path):
@@ -78,7 +84,9 @@ def logits_of_llama_cpp(path, ids, written_ids):
 
 
 @pytest.mark.needs_llama_cpp
-@pytest.mark.parametrize("name", ["t5", "mt5"])  # it loads no decoder deeper than the encoder
+@pytest.mark.parametrize(
+    "name", ["t5", "mt5", "umt5"]
+)  # it loads no decoder deeper than the encoder
 def test_llama_cpp_gives_the_same(name, tmp_path):
     case, _, path = made(name, tmp_path)
     ids, rest = (case.inputs[key].tolist()[0] for key in ("input_ids", "decoder_input_ids"))
@@ -117,6 +125,53 @@ def test_the_tokenizer_as_llama_cpp_reads_it(tmp_path):
         assert theirs.tokenize(text.encode(), add_bos=True, special=False) == ours.encode(text)
 
 
-def test_biases_of_each_layer_have_no_place_in_files(tmp_path):
-    with pytest.raises(ModelError, match="expected a family with GGUF names, found umt5"):
-        written(Case("umt5_generation").folder, tmp_path / "model.gguf")
+def test_an_encoder_alone_is_one(tmp_path):
+    _, _, path = made("t5_encoder", tmp_path)
+    model = tl.models.load(path)
+    assert type(model).__name__ == "T5EncoderModel"
+    assert type(tl.models.load(path, task="embedding")) is type(model)
+    with pytest.raises(ModelError, match="LLM: expected a model that continues texts"):
+        tl.LLM(path)
+
+
+def test_biases_of_each_layer_tell_umt5(tmp_path):
+    _, _, path = made("umt5", tmp_path)
+    assert type(tl.models.load(path)).__name__ == "UMT5ForConditionalGeneration"
+    with open_gguf(path) as file:
+        tensors = {name: file.tensor(name).clone() for name in file.tensors}
+        metadata = dict(file.metadata)
+    kept = ("enc.", "token_embd.")
+    encoder = {name: each for name, each in tensors.items() if name.startswith(kept)}
+    renamed = {key.replace("t5.", "t5encoder."): value for key, value in metadata.items()}
+    renamed["general.architecture"] = "t5encoder"
+    save_gguf(encoder, tmp_path / "encoder.gguf", renamed)
+    alone, whole = tl.models.load(tmp_path / "encoder.gguf"), tl.models.load(path)
+    assert type(alone).__name__ == "UMT5EncoderModel"
+    ids = tl.tensor([[5, 9, 11, 1]])
+    found = alone(ids).last_hidden_state.numpy()
+    assert np.array_equal(found, whole.encoder(ids).last_hidden_state.numpy())
+
+
+@pytest.mark.needs_llama_cpp
+@pytest.mark.parametrize("name", ENCODERS)
+def test_llama_cpp_encodes_the_same(name, tmp_path):
+    import llama_cpp
+
+    case, _, path = made(name, tmp_path)
+    ids = case.inputs["input_ids"].tolist()[0]
+    with contextlib.redirect_stderr(io.StringIO()):
+        theirs = llama_cpp.Llama(
+            str(path), embedding=True, pooling_type=0, n_ctx=256, verbose=False
+        )
+    context = theirs.ctx
+    batch = llama_cpp.llama_batch_init(len(ids), 0, 1)
+    batch.n_tokens = len(ids)
+    for i, token in enumerate(ids):
+        batch.token[i], batch.pos[i], batch.n_seq_id[i] = token, i, 1
+        batch.seq_id[i][0], batch.logits[i] = 0, True
+    assert llama_cpp.llama_encode(context, batch) == 0
+    model = build(open_weights(path), activations="float")
+    ours = model(tl.tensor([ids])).last_hidden_state[0].numpy()
+    size = model.config.d_model
+    rows = [llama_cpp.llama_get_embeddings_ith(context, i)[:size] for i in range(len(ids))]
+    np.testing.assert_allclose(ours, np.array(rows), rtol=1e-3, atol=2e-3)

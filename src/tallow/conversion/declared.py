@@ -130,8 +130,8 @@ def completed(content: Content) -> Content:
     from tallow.models.family import identify
 
     found = identify(source)
-    assert found.row.gguf is not None, "checked by is_known"
-    _check_biases(content, found.row.gguf)
+    assert found.layout is not None, "checked by is_known"
+    _check_biases(content, found.layout)
     entries = found.source.entries()
     surplus = {entries[name].stored if name in entries else name for name in surplus_of(source)}
     if not surplus:
@@ -166,7 +166,7 @@ def lost_fields(cfg: Any, content: Content) -> list[str]:
     from tallow.models.family import identify
 
     found = identify(as_source(content))
-    unsaid = {} if found.row.gguf is None else found.row.gguf.attributes or {}
+    unsaid = {} if found.layout is None else found.layout.attributes or {}
     lost: list[str] = []
     for name, before, after in _changed(cfg, found.config):
         if name in unsaid:

@@ -63,7 +63,7 @@ def family_layout(source: WeightSource) -> tuple[GGUFLayout, Any]:
     from tallow.models.family import identify
 
     found = identify(source)
-    layout = found.row.gguf
+    layout = found.layout
     if layout is None:
         wanted = "a family with GGUF names"
         raise ModelError(f"{source.path}: expected {wanted}, found {found.row.name}")

@@ -17,6 +17,7 @@ from tallow.weights.arrange import WeightConverter, within, written
 if TYPE_CHECKING:
     from inspect import Signature
 
+    from tallow.models.gguf_layout import GGUFLayout
     from tallow.text import Tokenizer
     from tallow.weights import WeightSource
 
@@ -43,6 +44,7 @@ class Model(Module):
     stored: ClassVar[tuple[WeightConverter, ...]] = ()
     ignorable: ClassVar[tuple[str, ...]] = ()
     optional_parts: ClassVar[tuple[str, ...]] = ()
+    gguf_layout: ClassVar[GGUFLayout | None] = None  # of a class with files unlike its family's
 
     config: Any
     folder: Path | None = None  # that it was loaded from

@@ -17,6 +17,8 @@ from tallow.weights.folder import config_file
 
 if TYPE_CHECKING:
     from tallow.models.base import Model
+    from tallow.models.gguf_layout import GGUFLayout
+    from tallow.models.table import GGUFArchitecture
 
 # Tensors that files carry although a model computes them, or ties them to others.
 IGNORABLE = (
@@ -37,6 +39,11 @@ class ModelSpec:
     config: Any
     source: WeightSource
     pictures: Mapping[str, Any] | None = None  # how they are prepared, where a file says it
+
+    @property
+    def layout(self) -> GGUFLayout | None:
+        """How it stands in GGUF files; None where it does not."""
+        return self.model.gguf_layout or self.row.gguf
 
 
 def identify(
@@ -127,10 +134,12 @@ def _named(values: Mapping[str, Any]) -> object:
 
 def _from_gguf(source: WeightSource, task: str | None) -> ModelSpec:
     name, where = source.metadata["general.architecture"], f"{source.path}: general.architecture"
-    row = find(name, GGUF_ARCHITECTURES, where).family(source.metadata)
-    layout = row.gguf
+    found: GGUFArchitecture = find(name, GGUF_ARCHITECTURES, where)
+    row = found.family(source.metadata, source)
+    held = found.classes.get(row.name)
+    model = row.generative if task is None and held is None else choose(row, held, task, where)
+    layout = model.gguf_layout or row.gguf
     assert layout is not None, "the table says so"
-    model = row.generative if task is None else choose(row, None, task, where)
     cfg = read_gguf(source, str(name), layout, row.generative.config_class)  # no head has keys
     named = source if layout.rules is None else source.arrange(layout.rules(cfg))
     return ModelSpec(row, model, cfg, named.rename(layout.names))

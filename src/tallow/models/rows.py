@@ -260,7 +260,7 @@ vit_* deit_* deit3_*: timm_vit TimmVit
 
 # GGUF's `general.architecture`: the families that its files are read as. Of several the first
 # counts whose condition holds: a key below the architecture's name is there and not 0, or has the
-# value.
+# value, or a tensor is there. Behind a stroke stands the class that such files hold.
 GGUF = """
 arcee: arcee
 baichuan: baichuan
@@ -322,7 +322,8 @@ smollm3: smollm3
 stablelm: stablelm
 starcoder: gpt_bigcode
 starcoder2: starcoder2
-t5: t5
+t5: umt5 if tensor enc.blk.1.attn_rel_b.weight, t5
+t5encoder: umt5/UMT5EncoderModel if tensor enc.blk.1.attn_rel_b.weight, t5/T5EncoderModel
 """
 
 # `clip.projector_type` of files with a tower and a projector: the families that they and the file

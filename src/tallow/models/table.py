@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -104,17 +104,26 @@ class Family:
         return None
 
 
+_TENSOR = "tensor "  # before the name of one in a condition
+
+
 @dataclass(frozen=True)
 class GGUFArchitecture:
-    """An architecture of GGUF files: its families, with the key and value that choose them."""
+    """An architecture of GGUF files: its families, with the key and value that choose them.
+
+    `classes` are the architectures of families whose files hold another one than generates.
+    """
 
     name: str
     choices: tuple[tuple[str, str, str], ...]
+    classes: Mapping[str, str]
 
-    def family(self, metadata: Mapping[str, Any]) -> Family:
-        """The family of a file with this metadata: the first whose condition holds."""
+    def family(self, metadata: Mapping[str, Any], names: Container[object] = ()) -> Family:
+        """The family of a file with this metadata and tensors: the first whose condition holds."""
         for family, key, wanted in self.choices:
             value = metadata.get(f"{self.name}.{key}") if key else True
+            if key.startswith(_TENSOR):
+                value = key.removeprefix(_TENSOR) in names
             if str(value) == wanted if wanted else value:
                 return FAMILIES[family]
         return FAMILIES[self.choices[-1][0]]
@@ -219,12 +228,15 @@ def _gguf(text: str, prefix: str = "") -> dict[str, GGUFArchitecture]:
     rows = {}
     for line in text.replace("\n    ", " ").strip().splitlines():
         name, _, rest = line.partition(":")
-        choices = []
+        choices, classes = [], {}
         for choice in rest.split(","):
-            family, _, condition = choice.strip().partition(" if ")
+            chosen, _, condition = choice.strip().partition(" if ")
+            family, _, architecture = chosen.partition("/")
+            if architecture:
+                classes[family] = architecture
             key, _, value = condition.partition("=")
             choices.append((family, key, value))
-        rows[name] = GGUFArchitecture(prefix or name, tuple(choices))
+        rows[name] = GGUFArchitecture(prefix or name, tuple(choices), classes)
     return rows
 
 

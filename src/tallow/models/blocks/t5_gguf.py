@@ -1,10 +1,11 @@
-"""How T5 stands in GGUF files: the architecture `t5`, as llama.cpp's converter writes it."""
+"""How T5 stands in GGUF files: llama.cpp's architectures `t5` and `t5encoder`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from tallow.lazy_dataclasses import replace
 from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUFLayout, Key, Kind
 from tallow.weights import NameMap, WeightSource
@@ -66,6 +67,7 @@ def _write(cfg: Any) -> Mapping[str, tuple[Kind, Any]]:
     }
 
 
+_DECODERS = ("decoder_block_count", "decoder_start_token_id")
 GGUF_T5 = GGUFLayout(
     names=NameMap(
         {
@@ -90,4 +92,15 @@ GGUF_T5 = GGUFLayout(
     rules=_rules,
     read=_read,
     write=_write,
+)
+# The encoder alone.
+GGUF_T5_ENCODER = replace(
+    GGUF_T5,
+    architecture="t5encoder",
+    keys=tuple(key for key in GGUF_T5.keys if key.name not in _DECODERS),
+    attributes={
+        "num_decoder_layers": None,
+        "decoder_start_token_id": None,
+        "scale_decoder_outputs": True,
+    },
 )

@@ -16,6 +16,7 @@ from tallow.models.blocks.seq2seq import (
     Seq2SeqModel as Both,
 )
 from tallow.models.blocks.t5 import T5Config, T5DecoderStack, T5EncoderStack, T5Text
+from tallow.models.blocks.t5_gguf import GGUF_T5_ENCODER
 from tallow.models.outputs import AnswerOutput, BaseOutput, HiddenStates, LogitsOutput
 from tallow.models.states import State
 from tallow.nn import Linear, tie
@@ -47,6 +48,7 @@ class Seq2SeqModel(T5Parts, Both):
 class EncoderModel(Model):
     """The encoder alone."""
 
+    gguf_layout = GGUF_T5_ENCODER
     ignorable = (_UNUSED, r"decoder\..*", r"lm_head\.weight")
     one_bias: ClassVar[bool] = True
 

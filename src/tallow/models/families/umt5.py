@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tallow.models.base import define_heads
 from tallow.models.blocks.t5 import T5Config as Shared
+from tallow.models.blocks.t5_gguf import GGUF_T5
 from tallow.models.blocks.t5_models import (
     ConditionalGeneration,
     EncoderModel,
@@ -25,6 +26,9 @@ class UMT5Config(Shared):
     num_heads: int = size(6)
     feed_forward_proj: str = "gated-gelu"
     decoder_start_token_id: int | None = token(0)
+
+
+GGUF = GGUF_T5
 
 
 class UMT5Model(Seq2SeqModel):
