@@ -10,7 +10,6 @@ import pytest
 import tallow as tl
 from tallow.errors import ArgumentError, ContextError, FormatError, ModelError, ShapeError
 from tallow.formats.safetensors import save_safetensors
-from tallow.models.blocks import Attention
 from tallow.models.states import Cross, KeyValue, Recurrent, Ring, SelfAndCross, State
 from tallow.nn import GRUCell
 
@@ -299,48 +298,6 @@ def test_arguments(plain):
             plain.make_state(**options)
     with pytest.raises(ShapeError, match="batch of 2"):
         plain(tl.tensor([[1]]), state=plain.make_state(2))
-
-
-def test_a_context_is_projected_once(tmp_path):
-    """Keys, values and mask of a context stay through steps, rows and files."""
-    attention = Attention(12, 3, kv_size=7).eval().requires_grad_(False)
-    x, context = tl.randn(2, 4, 12), tl.randn(2, 5, 7)
-    mask = tl.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])
-    wanted = attention(x, context=context, mask=mask).numpy()
-    state = State([SelfAndCross(KeyValue(3, 4), Cross())], 2, context=16)
-    cross = state.layers[0].cross_attn
-    close(attention(x, context=context, mask=mask, state=cross).numpy(), wanted)
-    close(attention(x[:, 1:2], state=cross).numpy(), wanted[:, 1:2])
-    state.select([1, 0, 1])
-    found = attention(tl.stack([x[1], x[0], x[1]]), state=cross).numpy()
-    close(found, wanted[[1, 0, 1]])
-    state.save(tmp_path / "state")
-    loaded = State([SelfAndCross(KeyValue(3, 4), Cross())], context=16).load(tmp_path / "state")
-    close(attention(tl.stack([x[1], x[0], x[1]]), state=loaded.layers[0].cross_attn).numpy(), found)
-    state.trim(0)
-    assert cross.filled
-    state.reset()
-    assert not cross.filled
-
-
-@pytest.mark.parametrize(
-    ("dtype", "kept", "bound"),
-    [("f16", tl.f16, 2e-3), ("bf16", tl.bf16, 2e-2), ("q8_0", tl.f16, 2e-3)],
-)
-def test_a_context_is_kept_in_the_dtype_of_the_state(tmp_path, dtype, kept, bound):
-    attention = Attention(96, 3, kv_size=7).eval().requires_grad_(False)
-    x, context = tl.randn(2, 4, 96), tl.randn(2, 5, 7)
-    make = lambda: State([SelfAndCross(KeyValue(3, 32), Cross())], 2, context=16, dtype=dtype)  # noqa: E731
-    state = make()
-    cross = state.layers[0].cross_attn
-    found = attention(x, context=context, state=cross).numpy()
-    np.testing.assert_allclose(found, attention(x, context=context).numpy(), atol=bound)
-    assert cross.tensors["keys"].dtype is kept
-    state.save(tmp_path / "state")
-    loaded = make().load(tmp_path / "state").layers[0].cross_attn
-    assert np.array_equal(attention(x, state=loaded).numpy(), found)
-    attention.fill(loaded, context, None)  # what is loaded goes on in its dtype
-    assert loaded.tensors["values"].dtype is kept
 
 
 def test_a_recurrent_state(tmp_path):

@@ -16,6 +16,9 @@ SOUNDS = "pypi:moonshine-voice==0.1.5#moonshine_voice/assets/"
 TINY = "whisper-tiny.en"
 BECKETT = "Ever tried, ever failed. No matter, try again. Fail again. Fail better."
 
+# As openai-whisper writes it with 5 beams.
+BEAMED = "Ever tried. Ever failed. No matter. Try again. Fail again. Fail better."
+
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
@@ -79,6 +82,21 @@ def test_states_are_the_models_own_answer(tiny):
             break
         said.append(token)
     assert found.segments[0].tokens == tuple(said)
+
+
+def test_beams_and_draws_of_a_batch_equal_those_of_its_sounds(tiny):
+    sounds = [sound(2, 1), sound(5, 2), sound(3, 3)]
+    rules = {"language": "en", "condition_on_previous_text": False, "logprob_threshold": None}
+    rules |= {"beam_size": 3, "patience": 1.5, "no_speech_threshold": None, "temperature": 0.0}
+    alone = [plain(tiny.transcribe(each, **rules)) for each in sounds]
+    assert [plain(each) for each in tiny.transcribe(sounds, **rules, batch_size=3)] == alone
+    greedy = {"language": "en", "temperature": 0.0}
+    one = tiny.transcribe(sounds[0], **greedy, beam_size=1)
+    assert plain(one) == plain(tiny.transcribe(sounds[0], **greedy))
+    drawn = {"language": "en", "temperature": 0.9, "no_speech_threshold": None, "seed": 4}
+    several, single = (tiny.transcribe(sounds[0], **drawn, best_of=count) for count in (6, None))
+    assert several.segments[0].avg_logprob > single.segments[0].avg_logprob
+    assert plain(tiny.transcribe(sounds[0], **drawn, best_of=6)) == plain(several)
 
 
 def test_words_are_those_of_the_segments(tiny):
@@ -240,8 +258,24 @@ def test_channels_and_rates(tmp_path):
         ({"temperature": ()}, "temperatures from 0 to 2"),
         ({"temperature": [-1.0]}, "temperatures from 0 to 2"),
         ({"batch_size": 0}, "batch_size of at least 1"),
+        ({"beam_size": 0}, "beam_size from 1 to 64, got 0"),
+        ({"best_of": 65}, "best_of from 1 to 64, got 65"),
+        ({"patience": 2.0}, "patience only beside beam_size, got 2.0"),
+        ({"patience": -1.0, "beam_size": 2}, "patience above 0"),
+        ({"length_penalty": 1.5}, "length_penalty from 0 to 1"),
     ],
-    ids=["language", "task", "none", "cold", "batch"],
+    ids=[
+        "language",
+        "task",
+        "none",
+        "cold",
+        "batch",
+        "beams",
+        "draws",
+        "no beams",
+        "patience",
+        "penalty",
+    ],
 )
 def test_options_out_of_range(tiny, options, said):
     with pytest.raises(ArgumentError, match=said):
@@ -270,6 +304,7 @@ def test_real_speech(model_cache):
     assert owner.transcribe(beckett, timestamps=False).text == BECKETT
     found = owner.transcribe(beckett, word_timestamps=True)
     assert found.text == BECKETT
+    assert owner.transcribe(beckett, beam_size=5).text == BEAMED
     assert len(found.words) == len(BECKETT.split())
     with pytest.raises(ArgumentError, match="several languages for translate"):
         owner.transcribe(beckett, task="translate")

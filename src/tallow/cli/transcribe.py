@@ -48,6 +48,25 @@ Temperature = Annotated[
     Option("The one temperature.", min=0, max=2, absent="0, and up to 1 where text is unlikely"),
 ]
 
+BeamSize = Annotated[
+    int | None,
+    Option(
+        "Hypotheses followed at once, at temperature 0.", min=1, max=64, absent="the likeliest id"
+    ),
+]
+BestOf = Annotated[
+    int | None,
+    Option("Transcripts drawn of each window, above it.", min=1, max=64, absent="one"),
+]
+Patience = Annotated[
+    float | None,
+    Option("Times --beam-size of hypotheses that end before a window is done.", absent="1"),
+]
+LengthPenalty = Annotated[
+    float | None,
+    Option("Power of lengths that hypotheses are compared by.", min=0, max=1, absent="their mean"),
+]
+
 
 def transcribe(
     files: Files,
@@ -65,6 +84,10 @@ def transcribe(
     batch_size: Annotated[int, Option("Windows read together, with --vad.", min=1)] = 1,
     prompt: Prompt = None,
     temperature: Temperature = None,
+    beam_size: BeamSize = None,
+    best_of: BestOf = None,
+    patience: Patience = None,
+    length_penalty: LengthPenalty = None,
     no_context: Annotated[bool, Option("No text of a window helps the next one.")] = False,
     resume: Annotated[bool, Option("Leave out files whose output is there.")] = False,
     force: options.Force = False,
@@ -82,7 +105,8 @@ def transcribe(
     given: dict[str, Any] = {
         "language": language, "task": task.value, "word_timestamps": words, "vad": vad,
         "batch_size": batch_size, "initial_prompt": prompt,
-        "condition_on_previous_text": not no_context,
+        "condition_on_previous_text": not no_context, "beam_size": beam_size, "best_of": best_of,
+        "patience": patience, "length_penalty": length_penalty,
     }  # fmt: skip
     if temperature is not None:
         given["temperature"] = temperature

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import DType, i64
-from tallow.factories import zeros
+from tallow.factories import tensor, zeros
 from tallow.ops import kv_write
 from tallow.tensor import Tensor
 
@@ -83,7 +84,9 @@ class Ring(KeyValue):
 class Cross(LayerState):
     """Keys and values of a context such as an encoder's output, computed at the first step.
 
-    They are rounded to `dtype`, which the state says; None keeps them as they come.
+    They are rounded to `dtype`, which the state says; None keeps them as they come. Where the
+    state has more rows than there are contexts, equally many beside each other share one, such as
+    the hypotheses of a beam search.
     """
 
     dtype: DType | None = None
@@ -105,8 +108,30 @@ class Cross(LayerState):
             for name, x in given.items():
                 held[name].copy_(x)
         else:
-            self.tensors = {name: x.contiguous() for name, x in given.items()}
+            # The mask is the caller's own, which `select` and the next context would write over.
+            self.tensors = {
+                name: x.clone() if name == "mask" else x.contiguous() for name, x in given.items()
+            }
         self.filled = True
+
+    def select(self, rows: Sequence[int], batch: int) -> bool:
+        """Let the rows be these of `batch` present ones; whether other memory was taken."""
+        count = next((held.shape[0] for held in self.tensors.values()), 0)
+        if not count:
+            return False
+        runs = [(key, len(list(run))) for key, run in groupby(row * count // batch for row in rows)]
+        alike = len({length for _, length in runs}) == 1
+        kept = [key for key, length in runs for _ in range(1 if alike else length)]
+        if kept == list(range(count)):
+            return False
+        index = tensor(kept, dtype=i64)
+        for name, held in self.tensors.items():
+            picked = held.index_select(0, index)
+            if len(kept) == count:  # in the same memory, which plans know
+                held.copy_(picked)
+            else:
+                self.tensors[name] = picked
+        return len(kept) != count
 
     def held(self) -> tuple[Tensor, Tensor, Tensor | None]:
         """Keys, values and mask."""

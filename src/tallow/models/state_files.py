@@ -120,7 +120,9 @@ def _fits(
 ) -> bool:
     batch = len(known.lengths)
     if not isinstance(part, KeyValue):
-        good = all(tuple(info.shape[:1]) == (batch,) for info in infos.values())
+        counts = {info.shape[0] if info.shape else 0 for info in infos.values()}
+        shared = isinstance(part, Cross) and len(counts) == 1 and all(counts)
+        good = not (counts - {batch}) or (shared and not batch % counts.pop())
         if isinstance(part, Recurrent) and part.sizes:
             of_rows = {name: ((batch, *size), "f32") for name, size in part.sizes.items()}
             held = {name: (tuple(info.shape), info.dtype) for name, info in infos.items()}

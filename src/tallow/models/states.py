@@ -233,6 +233,9 @@ class State:
         expect(good, State.select, f"rows from 0 to {self.batch - 1}", rows, ArgumentError)
         same, index = len(rows) == self.batch, tensor(rows, dtype=i64)
         for part in self.parts():
+            if isinstance(part, Cross):
+                self.version += part.select(rows, self.batch)
+                continue
             for name, held in part.tensors.items():
                 used = held
                 if same and isinstance(part, KeyValue) and part.span is not None:

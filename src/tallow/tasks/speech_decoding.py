@@ -1,4 +1,4 @@
-"""Windows of sound to transcripts: greedy or drawn, again at higher temperatures where needed.
+"""Windows of sound to transcripts, again at higher temperatures where that is needed.
 
 Source: `decoding.py` and `decode_with_fallback` of OpenAI's Whisper (arXiv 2212.04356, 4.5).
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tallow.autograd.mode import inference_mode
 from tallow.dtype import i64
-from tallow.errors import ModelError, NonFiniteError
+from tallow.errors import ArgumentError, expect
 from tallow.factories import tensor
 from tallow.generate.step import DecodeStep
 from tallow.lazy_dataclasses import dataclass
@@ -19,6 +19,7 @@ from tallow.models.cache_dtypes import cache_dtype_for
 from tallow.models.states import State
 from tallow.models.whisper_vocab import SpeechTokens
 from tallow.ops import cat
+from tallow.tasks.speech_choices import Beamed, Choices, Drawn, Written
 from tallow.tasks.speech_rules import Rules, never_said
 from tallow.tensor import Tensor
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["transcribe", "translate"]
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+MOST_ROWS = 64  # transcripts of one window at once
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,34 @@ class SpeechOptions:
     no_speech_threshold: float | None = 0.6
     condition_on_previous_text: bool = True
     initial_prompt: str | None = None
+    beam_size: int | None = None
+    best_of: int | None = None
+    patience: float | None = None
+    length_penalty: float | None = None
     seed: int = 0
+
+    def check(self, where: str) -> None:
+        """Refuse what is out of its range.
+
+        Raises:
+            ArgumentError: something is.
+        """
+        kinds, task = ("transcribe", "translate"), repr(self.task)
+        expect(self.task in kinds, where, f"task one of {', '.join(kinds)}", task, ArgumentError)
+        good = bool(self.temperatures) and all(0 <= t <= 2 for t in self.temperatures)
+        expect(good, where, "temperatures from 0 to 2", self.temperatures, ArgumentError)
+        for name in ("beam_size", "best_of"):
+            count = getattr(self, name)
+            good = count is None or (type(count) is int and 1 <= count <= MOST_ROWS)
+            wanted = f"{name} from 1 to {MOST_ROWS}"
+            expect(good, where, wanted, repr(count), ArgumentError)
+        patience, penalty = self.patience, self.length_penalty
+        if patience is not None:
+            wanted = "patience only beside beam_size"
+            expect(self.beam_size is not None, where, wanted, patience, ArgumentError)
+            expect(0 < patience <= 100, where, "patience above 0, to 100", patience, ArgumentError)
+        good = penalty is None or 0 <= penalty <= 1
+        expect(good, where, "length_penalty from 0 to 1", penalty, ArgumentError)
 
 
 class Decoded(NamedTuple):
@@ -144,35 +173,52 @@ class SpeechDecoder:
         attempt: int,
         options: SpeechOptions,
     ) -> list[Decoded]:
-        import numpy as np
-
-        rules = Rules(self.ids, self._never, self._first, times=options.timestamps)
         room = min(self.context // 2, self.context - max(map(len, prompts)))
-        rows = [
-            _Row(self, rules, room, temperature, np.random.default_rng((options.seed, attempt, at)))
+        every = [
+            self._choices(options, temperature, room, (options.seed, attempt, at))
             for at in range(len(prompts))
         ]
         state, step = self._fresh(len(prompts))
-        scores = self._feed(state, context, prompts, rows)
-        live, changed = rows, False
+        scores, silent = self._feed(state, context, prompts)
+        each = len(every[0].tokens)
+        state.select([row for row in range(len(prompts)) for _ in range(each)])
+        scores = scores.repeat(each, 0)
+        live, changed = every, each > 1
         while True:
-            going = [at for at, row in enumerate(live) if row.choose(scores[at])]
+            parts = scores.reshape(len(live), each, -1)
+            going = [at for at, own in enumerate(live) if own.choose(parts[at])]
             if not going:
                 break
-            if len(going) < len(live):
-                live = [live[at] for at in going]
-                state.select(going)
-                changed = True
-            after = step([row.tokens[-1] for row in live])
-            scores = after.numpy().reshape(len(live), -1)
-        if changed:  # the state is of fewer rows now
+            changed = changed or len(going) < len(live)
+            state.select([at * each + row for at in going for row in live[at].parents])
+            live = [live[at] for at in going]
+            after = step([said[-1] for own in live for said in own.tokens])
+            scores = after.numpy().reshape(len(live) * each, -1)
+        if changed:  # the state is of other rows now
             del self._held[len(prompts)]
-        return [row.decoded() for row in rows]
+        return [
+            self._decoded(own.best(options.length_penalty), share, temperature)
+            for own, share in zip(every, silent, strict=True)
+        ]
+
+    def _choices(
+        self, options: SpeechOptions, temperature: float, room: int, seed: tuple[int, ...]
+    ) -> Choices:
+        """What a window's ids are chosen by: beams at temperature 0 alone, draws beyond it."""
+        import numpy as np
+
+        rules = Rules(self.ids, self._never, self._first, times=options.timestamps)
+        end, beams = self.ids.end, options.beam_size
+        if temperature == 0 and beams is not None:
+            patience = 1.0 if options.patience is None else options.patience
+            return Beamed(rules, end, room, beams, patience)
+        rows = options.best_of or 1 if temperature > 0 else 1
+        return Drawn(rules, end, room, rows, temperature, np.random.default_rng(seed))
 
     def _feed(
-        self, state: State, context: Tensor, prompts: Sequence[list[int]], rows: list[_Row]
-    ) -> Any:
-        """The scores of what follows each prompt; rows learn how likely nobody speaks."""
+        self, state: State, context: Tensor, prompts: Sequence[list[int]]
+    ) -> tuple[Any, list[float]]:
+        """The scores of what follows each prompt, and how likely nobody speaks."""
         import numpy as np
 
         model, counts = self.model, [len(prompt) for prompt in prompts]
@@ -186,57 +232,17 @@ class SpeechDecoder:
         places += [(row, count - 1) for row, count in enumerate(counts)]
         picked = cat([hidden[row : row + 1, at : at + 1] for row, at in places])
         scores = model.head(picked).numpy()[:, 0]
-        for row, first in zip(rows, scores, strict=False):
+        silent = []
+        for first in scores[: len(prompts)]:
             shares = np.exp(first - first.max())
-            row.no_speech = float(shares[self.ids.no_speech] / shares.sum())
-        return scores[len(rows) :]
+            silent.append(float(shares[self.ids.no_speech] / shares.sum()))
+        return scores[len(prompts) :], silent
 
-
-class _Row:
-    """A transcript that is being written."""
-
-    def __init__(
-        self, decoder: SpeechDecoder, rules: Rules, room: int, temperature: float, source: Any
-    ) -> None:
-        self._decoder, self._rules, self._room = decoder, rules, room
-        self._temperature, self._source = temperature, source
-        self.tokens: list[int] = []
-        self.no_speech = 0.0
-        self._sum = 0.0
-
-    def choose(self, scores: Any) -> bool:
-        """Take the next id; whether there is more to come."""
-        import numpy as np
-
-        scores = scores.astype(np.float32)
-        if not np.isfinite(scores).all():
-            raise NonFiniteError("Transcriber: expected finite scores, got a NaN or an infinity")
-        self._rules.apply(scores, self.tokens)
-        top = scores.max()
-        if top == -np.inf:
-            raise ModelError("Transcriber: expected an id that may follow, got rules against all")
-        shares = np.exp(scores - top)
-        total = float(shares.sum())
-        if self._temperature > 0:
-            drawn = np.exp((scores - top).astype(np.float64) / self._temperature)
-            token = int(self._source.choice(len(drawn), p=drawn / drawn.sum()))
-        else:
-            token = int(scores.argmax())
-        self._sum += float(scores[token] - top) - float(np.log(total))
-        if token == self._decoder.ids.end:
-            return False
-        self.tokens.append(token)
-        return len(self.tokens) < self._room
-
-    def decoded(self) -> Decoded:
-        """What was written."""
-        end = self._decoder.ids.end
-        text = self._decoder.tokenizer.decode([each for each in self.tokens if each < end])
-        text = text.strip()
-        return Decoded(
-            self.tokens, text, self._sum / (len(self.tokens) + 1), self.no_speech,
-            compression_ratio(text), self._temperature,
-        )  # fmt: skip
+    def _decoded(self, written: Written, silent: float, temperature: float) -> Decoded:
+        tokens, total = written
+        text = self.tokenizer.decode([each for each in tokens if each < self.ids.end]).strip()
+        ratio = compression_ratio(text)
+        return Decoded(tokens, text, total / (len(tokens) + 1), silent, ratio, temperature)
 
 
 def compression_ratio(text: str) -> float:

@@ -16,11 +16,12 @@ from tallow.models import load
 from tallow.models.loading import Activations, Weights, tokenizer_of
 from tallow.models.whisper_vocab import SpeechTokens
 from tallow.ops import stack
+from tallow.tasks.heard_sound import HeardSound
 from tallow.tasks.plain_speech import plain_speech
 from tallow.tasks.speech_decoding import TEMPERATURES, Kind, SpeechDecoder, SpeechOptions
 from tallow.tasks.speech_reading import FRAMES, Aligner, Reading, restored
-from tallow.tasks.speech_sound import RATE, Spoken, speech_samples, spoken_parts
-from tallow.tasks.transcript import Segment, Transcription, joined
+from tallow.tasks.speech_sound import RATE, speech_samples
+from tallow.tasks.transcript import Transcription
 from tallow.tasks.word_times import TimedWord, timed_words, token_times
 from tallow.tensor import Tensor
 
@@ -128,6 +129,10 @@ class Transcriber:
         no_speech_threshold: float | None = 0.6,
         condition_on_previous_text: bool = True,
         initial_prompt: str | None = None,
+        beam_size: int | None = None,
+        best_of: int | None = None,
+        patience: float | None = None,
+        length_penalty: float | None = None,
         vad: bool = False,
         batch_size: int = 1,
         seed: int = 0,
@@ -140,10 +145,14 @@ class Transcriber:
         those of OpenAI's `transcribe`: `language` is a code or English name (None: detected),
         `task` transcribe or translate (to English). A window whose text repeats itself
         (`compression_ratio_threshold`) or is unlikely (`logprob_threshold`) is done again at the
-        next `temperature`; one that is probably silent (`no_speech_threshold`) is left out. With
-        `vad` only what the voice activity model takes for speech is heard. `batch_size` windows are
-        read together: of several sounds, and with `vad` of one, whose parts then do not know of
-        each other. `progress(done, whole)` is told seconds.
+        next `temperature`; one that is probably silent (`no_speech_threshold`) is left out. At
+        temperature 0 `beam_size` hypotheses are followed at once (None: the likeliest id is taken)
+        until `patience` times as many have ended; above 0 `best_of` transcripts are drawn. The best
+        is that of the largest mean log-probability, or with a `length_penalty` from 0 to 1 of their
+        sum over `((5 + length) / 6) ** length_penalty`. With `vad` only what the voice activity
+        model takes for speech is heard. `batch_size` windows are read together: of several sounds,
+        and with `vad` of one, whose parts then do not know of each other. `progress(done, whole)`
+        is told seconds.
 
         Raises:
             ArgumentError: an option is out of its range, a language unknown, or a sound empty, not
@@ -154,13 +163,10 @@ class Transcriber:
         options = SpeechOptions(
             language, task, timestamps, word_timestamps, given, compression_ratio_threshold,
             logprob_threshold, no_speech_threshold, condition_on_previous_text, initial_prompt,
-            seed,
+            beam_size, best_of, patience, length_penalty, seed,
         )  # fmt: skip
         several = _is_list(audio)
-        if self._plain is not None:
-            _check_plain(options)
-        else:
-            self._check(options, batch_size)
+        _check_plain(options) if self._plain else self._check(options, batch_size)
         sounds = [speech_samples(each, rate) for each in (audio if several else [audio])]
         if self._plain is not None:
             found = self._by_plain(sounds, word_timestamps, vad, progress)
@@ -174,12 +180,12 @@ class Transcriber:
     ) -> list[Transcription]:
         """Of a model without Whisper's rules; with `vad` each stretch of speech by itself."""
         assert self._plain is not None
-        parts = [_Sound(samples, self._voice if vad else None) for samples in sounds]
+        parts = [HeardSound(samples, self._voice if vad else None) for samples in sounds]
         whole, done = sum(part.duration for part in parts), 0.0
         found = []
         for part in parts:
             heard = self._plain.transcribe(part.heard, words)
-            moved = partial(part._time, 0.0)
+            moved = partial(part.time, 0.0)
             segments = tuple(restored(each, moved) for each in heard.segments)
             found.append(replace(heard, segments=segments, duration=part.duration))
             done += part.duration
@@ -223,15 +229,10 @@ class Transcriber:
         expect(self._plain is None, where, "a Whisper model for this", kind, ArgumentError)
         if options.language is not None:
             self.tokens.code(options.language)
-        kinds = ("transcribe", "translate")
-        good = options.task in kinds
-        expect(good, where, f"task one of {', '.join(kinds)}", repr(options.task), ArgumentError)
+        options.check(where)
         several = self.tokens.multilingual or options.task == "transcribe"
         wanted = "a model of several languages for translate"
         expect(several, where, wanted, "one of English", ArgumentError)
-        good = bool(options.temperatures) and all(0 <= t <= 2 for t in options.temperatures)
-        wanted = "temperatures from 0 to 2"
-        expect(good, where, wanted, options.temperatures, ArgumentError)
         good = type(batch_size) is int and batch_size >= 1
         expect(good, where, "batch_size of at least 1", repr(batch_size), ArgumentError)
 
@@ -244,8 +245,8 @@ class Transcriber:
         batch_size: int,
         progress: Tell | None,
     ) -> list[Transcription]:
-        parts = [_Sound(samples, self._voice if vad else None) for samples in sounds]
-        jobs: list[tuple[_Sound, float, Tensor]] = []
+        parts = [HeardSound(samples, self._voice if vad else None) for samples in sounds]
+        jobs: list[tuple[HeardSound, float, Tensor]] = []
         for part in parts:
             features = self._mel(part.heard)
             for first, last in part.pieces(vad and batch_size > 1, self._window * self._mel.hop):
@@ -277,7 +278,7 @@ class Transcriber:
             reading.take(decoded, align)
 
     def _settle_languages(
-        self, parts: Sequence[_Sound], jobs: Sequence[Any], options: SpeechOptions
+        self, parts: Sequence[HeardSound], jobs: Sequence[Any], options: SpeechOptions
     ) -> None:
         """The language of each sound: as given, the only one, or the likeliest at its begin."""
         for part in parts:
@@ -341,41 +342,11 @@ class Transcriber:
         return f"Transcriber({'closed' if held is None else type(held).__name__})"
 
 
-class _Sound:
-    """A sound, what is heard of it, and what is read."""
-
-    def __init__(self, samples: Tensor, vad: VoiceActivity | None) -> None:
-        self.duration = samples.shape[0] / RATE
-        self._spoken = None if vad is None else spoken_parts(samples, vad)
-        self.heard = samples if self._spoken is None else self._spoken.samples
-        self.language, self.certainty = "en", 1.0
-        self.readings: list[tuple[float, Reading]] = []
-
-    def pieces(self, apart: bool, most: int) -> list[tuple[int, int]]:
-        """What is read for itself: all of it, or stretches of at most `most` samples."""
-        spoken: Spoken | None = self._spoken
-        if apart and spoken is not None:
-            return spoken.groups(most)
-        return [(0, self.heard.shape[0])]
-
-    def transcription(self) -> Transcription:
-        """What was found, at the times of the whole sound."""
-        made: list[Segment] = []
-        for offset, reading in self.readings:
-            moved = partial(self._time, offset)
-            made += [restored(segment, moved) for segment in reading.segments]
-        text = joined(made)
-        return Transcription(text, tuple(made), self.language, self.duration, self.certainty)
-
-    def _time(self, offset: float, seconds: float) -> float:
-        at = offset + seconds
-        return min(self.duration, at if self._spoken is None else self._spoken.time(at))
-
-
 def _check_plain(options: SpeechOptions) -> None:
     """Refuse what only Whisper's models know."""
     plain = SpeechOptions(word_timestamps=options.word_timestamps)
-    for name in ("language", "task", "initial_prompt", "temperatures"):
+    searched = ("beam_size", "best_of", "patience", "length_penalty")
+    for name in ("language", "task", "initial_prompt", "temperatures", *searched):
         wanted, found = getattr(plain, name), getattr(options, name)
         expect(found == wanted, "Transcriber", f"no {name} for this model", found, ArgumentError)
 

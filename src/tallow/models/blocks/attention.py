@@ -8,12 +8,12 @@ from typing import Any
 from tallow.dtype import f32, i64
 from tallow.errors import expect
 from tallow.factories import full, tensor
-from tallow.models.blocks.heads import as_mask
+from tallow.models.blocks.heads import as_mask, attention_of_rows
 from tallow.models.blocks.positions import last_positions
 from tallow.models.blocks.rope import Rope
 from tallow.models.states import Cross, KeyValue
 from tallow.nn import Linear, Module, Parameter
-from tallow.ops import attention, attention_per_head, clamp, rope
+from tallow.ops import attention_per_head, clamp, rope
 from tallow.tensor import Tensor
 
 
@@ -138,7 +138,7 @@ class Attention(Module):
             "softcap": self.softcap,
         }  # fmt: skip
         if self.sinks is None and self.slopes is None and not self.chunk:
-            out = attention(q.transpose(1, 2), k, v, **how)
+            out = attention_of_rows(q.transpose(1, 2), k, v, **how)
         else:
             slopes = None if self.slopes is None else self.slopes.to(q.device)
             how |= {"sinks": self.sinks, "slopes": slopes, "chunk": self.chunk}

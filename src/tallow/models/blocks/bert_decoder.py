@@ -7,7 +7,12 @@ from typing import Any
 
 from tallow.models.base import Model
 from tallow.models.blocks.bert import BertAttention, BertEmbeddings, BertLayer
-from tallow.models.blocks.heads import as_mask, merge_heads, split_heads
+from tallow.models.blocks.heads import (
+    as_mask,
+    attention_of_rows,
+    merge_heads,
+    split_heads,
+)
 from tallow.models.blocks.text_encoder import TextEncoder
 from tallow.models.outputs import LogitsOutput
 from tallow.models.states import Cross, KeyValue, SelfAndCross, State
@@ -19,7 +24,6 @@ from tallow.models.text_decoder import (
     run_layers,
 )
 from tallow.nn import Linear, Module, ModuleList
-from tallow.ops import attention
 from tallow.tensor import Tensor
 
 
@@ -57,7 +61,8 @@ class CachedAttention(Module):
                 k, v, start = state.update(k, v)
         mask = None if mask is None else as_mask(mask)
         q = split_heads(self.query(x), self.heads)
-        return merge_heads(attention(q, k, v, start=start, mask=mask, causal=self.causal))
+        found = attention_of_rows(q, k, v, start=start, mask=mask, causal=self.causal)
+        return merge_heads(found)
 
 
 class BertDecoderLayer(BertLayer):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tallow.errors import ShapeError, expect
 from tallow.ops import attention
 from tallow.tensor import Tensor
@@ -17,6 +19,22 @@ def merge_heads(x: Tensor) -> Tensor:
     """`(batch, heads, length, size)` → `(batch, length, heads * size)`."""
     b, heads, n, size = x.shape
     return x.transpose(1, 2).reshape(b, n, heads * size)
+
+
+def attention_of_rows(q: Tensor, k: Tensor, v: Tensor, **how: Any) -> Tensor:
+    """`attention` for q `(rows, heads, n, d)`, k and v of as many rows, or of a whole part of them.
+
+    Then so many rows beside each other attend to each of k and v, which are read once for them.
+    """
+    rows, heads, n, size = q.shape
+    contexts = k.shape[0]
+    if rows == contexts:
+        return attention(q, k, v, **how)
+    each = rows // contexts
+    q = q.reshape(contexts, each, heads, n, size).transpose(1, 2)
+    out = attention(q.reshape(contexts, heads, each * n, size), k, v, **how)
+    out = out.view(contexts, heads, each, n, out.shape[-1]).transpose(1, 2)
+    return out.reshape(rows, heads, n, out.shape[-1])
 
 
 def attend(

@@ -12,7 +12,7 @@ from tallow.dtype import i64
 from tallow.factories import arange
 from tallow.models.blocks.activation import ACTIVATIONS, Activation, linear_then
 from tallow.models.blocks.embedding import Embedding, text_inputs
-from tallow.models.blocks.heads import as_mask
+from tallow.models.blocks.heads import as_mask, attention_of_rows
 from tallow.models.blocks.relative import buckets, by_distance, hidden
 from tallow.models.configs import Config, custom, layers, size, token
 from tallow.models.fields import MAX_SIZE, Fields
@@ -20,7 +20,6 @@ from tallow.models.outputs import BaseOutput
 from tallow.models.states import Cross, KeyValue, SelfAndCross
 from tallow.models.text_decoder import DecoderInputs, LayerInputs, TextStack
 from tallow.nn import Linear, Module, ModuleList, RMSNorm
-from tallow.ops import attention
 from tallow.tensor import Tensor
 
 _KEYS = """
@@ -176,7 +175,8 @@ class T5Attention(Module):
             k, v = self._keys_and_values(x if context is None else context)
             if state is not None:
                 k, v, start = state.update(k, v)
-        out = attention(q, k, v, start=start, mask=mask, scale=1.0, causal=self.causal)
+        how: dict[str, Any] = {"mask": mask, "scale": 1.0, "causal": self.causal}
+        out = attention_of_rows(q, k, v, start=start, **how)
         merged = out.transpose(1, 2).reshape(b, n, self.heads * self.head_dim)
         return linear_then(self.o, merged, residual=residual)
 

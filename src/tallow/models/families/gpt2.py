@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.decoder_heads import Answers, EachScores, LastScores, Scores
 from tallow.models.blocks.embedding import Embedding
-from tallow.models.blocks.heads import as_mask, merge_heads, split_heads
+from tallow.models.blocks.heads import (
+    as_mask,
+    attention_of_rows,
+    merge_heads,
+    split_heads,
+)
 from tallow.models.configs import MAX_WIDTH, Config, activation, custom, layers, size, token, unread
 from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUFLayout, Key
@@ -23,7 +28,7 @@ from tallow.models.text_decoder import (
 )
 from tallow.nn import LayerNorm, Linear, Module, ModuleList, param, tie
 from tallow.nn.init import normal, zeros
-from tallow.ops import attention, linear
+from tallow.ops import linear
 from tallow.tensor import Tensor
 from tallow.weights import NameMap
 from tallow.weights.arrange import WeightConverter, transpose
@@ -204,7 +209,7 @@ class GPT2Attention(Module):
                 k, v = self._split(context)
         mask = None if mask is None else as_mask(mask)
         causal = self.q_attn is None
-        found = attention(q, k, v, start=start, mask=mask, causal=causal, scale=self.scale)
+        found = attention_of_rows(q, k, v, start=start, mask=mask, causal=causal, scale=self.scale)
         return self.c_proj(merge_heads(found))
 
 
