@@ -9,11 +9,11 @@ import pytest
 
 import tallow as tl
 from generate.speculation_cases import LOOKUP, PROMPT, REPEATED, Copies, Spoilt, run, said
-from tallow.errors import ArgumentError, ModelError
+from tallow.errors import ArgumentError
 from tallow.generate import Piece, SamplingParams, generate
 from tallow.generate.sampling import Sampler
 from tallow.generate.speculation import PromptLookup
-from tallow.models.states import Recurrent, Ring
+from tallow.models.states import Ring
 
 # --- the same answers ---------------------------------------------------------------------------
 
@@ -247,10 +247,5 @@ def test_refusals(model):
     other.vocab_size = 100
     with pytest.raises(ArgumentError, match="of the same vocabulary .* got Copies of 100"):
         start(other)
-    recurrent = Copies(lambda token: token, layer=Recurrent)
-    with pytest.raises(ModelError, match="a draft model whose state can be trimmed"):
-        start(recurrent)
-    with pytest.raises(ModelError, match="a model whose state can be trimmed"):
-        start("prompt_lookup", model=recurrent)
     with pytest.raises(ArgumentError, match="inputs_embeds"):
         generate(model, inputs_embeds=tl.zeros(3, 8), speculation=model)

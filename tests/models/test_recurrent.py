@@ -6,8 +6,8 @@ import pytest
 import tallow as tl
 from models.golden_families import Case
 from tallow.errors import ModelError
-from tallow.generate.speculation import refuse_recurrent
 from tallow.generate.step import DecodeStep
+from tallow.models.marks import Mark
 
 FAMILIES = (
     "bamba", "falcon_mamba", "granitemoehybrid", "jamba", "lfm2", "mamba", "mamba2", "qwen3_next",
@@ -96,6 +96,13 @@ def test_a_pass_that_was_broken_off_is_noticed(model, whole):
     close(logits(model, IDS, state=state)[0], whole)
 
 
-def test_guesses_need_a_state_that_can_be_trimmed(model):
-    with pytest.raises(ModelError, match="recurrent layers"):
-        refuse_recurrent(model.make_state(), "a model")
+def test_a_state_goes_back_to_a_mark(model):
+    state = model.make_state()
+    whole = logits(model, IDS)[0]
+    close(logits(model, IDS[:, :6], state=state)[0], whole[:6])
+    mark = Mark(state)
+    mark.take()
+    logits(model, IDS[:, 2:7], state=state)
+    mark.rewind()
+    assert state.lengths == [6]
+    close(logits(model, IDS[:, 6:], state=state)[0], whole[6:])

@@ -29,7 +29,6 @@ from tallow.generate.speculation import (
     Speculation,
     SpeculativeStep,
     proposer_of,
-    refuse_recurrent,
 )
 from tallow.generate.step import DecodeStep
 from tallow.models.states import State
@@ -74,7 +73,6 @@ def generate(
 
     Raises (at the call, not at the first event):
         ArgumentError: an empty prompt, an id beyond the vocabulary, a `speculation` that is none.
-        ModelError: speculation for a model, or by one, whose layers are recurrent.
         ContextError: the prompt fills the model's context.
         NonFiniteError (at an event): a logit is not finite.
 
@@ -90,9 +88,8 @@ def generate(
     expect(state.batch == 1, generate, "a state of batch 1", state.batch, ArgumentError)
     step: Step = DecodeStep(model, state)
     if proposer is not None:
-        refuse_recurrent(state, "a model")
         step = SpeculativeStep(model, state, row, proposer, most)
-    return _alone(_run(model, [row], state, _as_function(cancel), step))
+    return _alone(_run(model, [row], state, _as_function(cancel), step), step)
 
 
 def generate_rows(
@@ -138,9 +135,13 @@ def _run_groups(
         yield from _run(model, group, state, cancelled, DecodeStep(model, state))
 
 
-def _alone(events: Iterator[RowEvent]) -> Iterator[Event]:
-    for _, event in events:
-        yield event
+def _alone(events: Iterator[RowEvent], step: Step) -> Iterator[Event]:
+    try:
+        for _, event in events:
+            yield event
+    finally:
+        if isinstance(step, SpeculativeStep):
+            step.settle()
 
 
 class _Text:

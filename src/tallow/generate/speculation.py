@@ -5,6 +5,9 @@ model's logits, with the same history and random number as without guesses. So a
 plain decoding, token for token: a row's logits do not depend on the rows beside it. (For a guess
 that is certain, this is the rejection rule.) What a draft model has drawn at random is taken by the
 rejection rule, so that answers have the same distribution.
+
+What a wrong guess has done to recurrent layers cannot be overwritten: they go back to where they
+stood before the pass, and the next one begins with the tokens that were right.
 """
 
 from __future__ import annotations
@@ -12,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
-from tallow.errors import ArgumentError, ModelError, expect
+from tallow.errors import ArgumentError, expect
 from tallow.generate.prefill import Prefill, reuse
 from tallow.generate.protocol import Generative
 from tallow.generate.sampling import Sampler, refuse_non_finite
 from tallow.generate.step import DecodeStep
-from tallow.models.states import Recurrent, State
+from tallow.models.marks import Mark
+from tallow.models.states import State
 from tallow.tensor import Tensor
 from tallow.text import Tokenizer
 
@@ -90,6 +94,7 @@ class DraftModel:
         self.model = model
         self._state = model.make_state(1)
         self._step = DecodeStep(model, self._state)
+        self._mark = Mark(self._state) if self._state.recurrent() else None
 
     def propose(self, tokens: Sequence[int], count: int, sampler: Sampler) -> list[Guess]:
         """None beyond the draft's own context."""
@@ -97,6 +102,8 @@ class DraftModel:
             return []
         ahead, known, guesses = sampler.fork(), list(tokens), []
         logits = self._read(known)
+        if self._mark is not None:
+            self._mark.take()
         while True:
             refuse_non_finite(logits)
             try:
@@ -107,6 +114,8 @@ class DraftModel:
                 break
             known.append(guesses[-1][0])
             logits = self._feed(known[-1])
+        if self._mark is not None:
+            self._mark.rewind()
         return guesses
 
     def _read(self, tokens: list[int]) -> Tensor:
@@ -153,6 +162,9 @@ class SpeculativeStep:
         self._guesses: list[Guess] = []
         self._at = 0
         self._logits: Tensor | None = None
+        self._mark = Mark(state) if state.recurrent() else None
+        self._ids: list[int] = []  # of the last pass: what was fed again, the token, the guesses
+        self._whole = False  # whether it was ended
 
     def __call__(self, tokens: Sequence[int]) -> Tensor:
         """Logits `(1, vocab_size)` of the next token."""
@@ -179,18 +191,55 @@ class SpeculativeStep:
         answer, state = self._answer, self._state
         room = answer.limit - (len(answer.tokens) - answer.first) - 1
         count = max(n for n in self._counts[: self._level + 1] if n <= room)
+        again = self._taken_back()
+        if again:  # fewer guesses or some more, so that there is a plan of that width
+            wanted = min(len(again) + count, self._counts[-1])
+            count = min(next(n for n in self._counts if n >= wanted) - len(again), room)
         found = self._proposer.propose(answer.tokens, count, answer.sampler) if count else []
-        self._guesses, self._at = found, 0
+        self._guesses, self._at, self._whole = found, 0, False
         answer.drafted += len(found)
-        width = len(found) + 1
-        state.reserve(width)
-        if state.version != self._version:  # plans of other widths would keep the old memory
+        logits = self._fed([*again, token, *(guess for guess, _ in found)])
+        if again:
+            state.commit(len(again))
+        self._logits, self._whole = logits.narrow(0, len(again), len(found) + 1), True
+
+    def _fed(self, ids: list[int]) -> Tensor:
+        """Logits `(width, vocab_size)` behind each of these ids, none of which is committed."""
+        width = len(ids)
+        step = self._passes.pop(width, None) or DecodeStep(self._model, self._state, width)
+        self._ids = ids
+        logits = step.run(ids).view(width, -1)
+        if self._state.version != self._version:  # plans of other widths keep the old memory
             self._passes.clear()
-            self._version = state.version
-        if width not in self._passes:
-            self._passes[width] = DecodeStep(self._model, state, width)
-        ids = [token, *(guess for guess, _ in found)]
-        self._logits = self._passes[width].run(ids).view(width, -1)
+            self._version = self._state.version
+        self._passes[width] = step
+        return logits
+
+    def _taken_back(self) -> list[int]:
+        """The tokens behind the mark, to be fed again, where recurrent layers know wrong ones."""
+        if self._mark is None:
+            return []
+        wrong = len(self._guesses) - self._at
+        if not self._ids or not wrong:
+            self._mark.take()
+            return []
+        right, known = self._ids[:-wrong], list(self._state.tokens[0])
+        self._mark.rewind()
+        self._state.tokens[0].extend(known[len(self._state.tokens[0]) :])
+        return right
+
+    def settle(self) -> None:
+        """Let recurrent layers forget guesses that nobody has asked about."""
+        if self._mark is None or not self._ids:
+            return
+        if not self._whole:  # a pass was broken off: what it began with is still known
+            self._mark.rewind()
+            return
+        again = self._taken_back()
+        self._guesses, self._at = [], 0
+        if again:
+            self._fed(again)
+            self._state.commit(len(again))
 
 
 def proposer_of(
@@ -200,7 +249,6 @@ def proposer_of(
 
     Raises:
         ArgumentError: something that makes no guesses for this model.
-        ModelError: the draft model has recurrent layers.
     """
     expect(
         type(most) is int and most >= 1, "num_speculative_tokens",
@@ -234,7 +282,6 @@ def check_draft(model: Generative, draft: object) -> None:
     size = draft.vocab_size  # type: ignore[attr-defined]
     wanted = f"a draft model of the same vocabulary ({model.vocab_size} tokens)"
     expect(size == model.vocab_size, "speculation", wanted, f"{found} of {size}", ArgumentError)
-    refuse_recurrent(draft.make_state(1), "a draft model")  # type: ignore[attr-defined]
 
 
 def check_tokens(tokenizer: Tokenizer, draft: Tokenizer) -> None:
@@ -246,10 +293,3 @@ def check_tokens(tokenizer: Tokenizer, draft: Tokenizer) -> None:
         ours, its = tokenizer.id_to_token(index), draft.id_to_token(index)
         wanted = f"a draft model of the same vocabulary ({index} is {ours!r})"
         expect(ours == its, "speculation", wanted, f"one where it is {its!r}", ArgumentError)
-
-
-def refuse_recurrent(state: State, what: str) -> None:
-    """Raise ModelError where a state cannot take back what a wrong guess has changed."""
-    if any(isinstance(part, Recurrent) for part in state.parts()):
-        wanted = f"{what} whose state can be trimmed"
-        raise ModelError(f"speculation: expected {wanted}, found one with recurrent layers")

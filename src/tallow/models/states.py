@@ -199,6 +199,12 @@ class State:
             del self.tokens[row][wanted:]
         return list(self.lengths)
 
+    def restore(self, lengths: Sequence[int], tokens: Sequence[int]) -> None:
+        """Be as long as before by row, with so many ids; recurrent layers are the caller's."""
+        self.lengths, self._open = list(lengths), False
+        for ids, count in zip(self.tokens, tokens, strict=True):
+            del ids[count:]
+
     def memory(self) -> list[Tensor]:
         """What a step reads and writes beside `starts`; `version` changes when it does."""
         places = [span.starts for span in self.spans.values() if span.window]
