@@ -10,6 +10,7 @@ from models.gguf_families import written
 from models.golden_families import ROOT, Case
 from tallow.formats.gguf import open_gguf, save_gguf
 from tallow.models.loading import load
+from tallow.weights import open_weights
 
 LAYERS = 46  # of GLM 4.5 Air
 
@@ -71,3 +72,24 @@ def test_a_window_of_0_is_none(tmp_path):
     save_gguf(tensors, tmp_path / "none.gguf", metadata)
     case = Case("phi3")
     case.check(case.run(load(tmp_path / "none.gguf", activations="float")))
+
+
+@pytest.mark.parametrize("name", ["deepseek_v2", "deepseek_v3"])
+def test_older_files_have_keys_and_values_in_one_tensor(name, tmp_path):
+    case = Case(name)
+    path, _ = written(case.folder, tmp_path / "new.gguf")
+    with open_gguf(path) as file:
+        tensors = {name: file.tensor(name).clone() for name in file.tensors}
+        metadata = dict(file.metadata)
+    with open_weights(case.folder) as source:
+        for index in range(metadata["deepseek2.block_count"]):
+            for part in "kv":
+                del tensors[f"blk.{index}.attn_{part}_b.weight"]
+            joined = source.take(f"model.layers.{index}.self_attn.kv_b_proj.weight", tl.f32)
+            tensors[f"blk.{index}.attn_kv_b.weight"] = joined.clone()
+    head = "deepseek2.attention."
+    for part in ("key", "value"):
+        metadata[f"{head}{part}_length"] = metadata.pop(f"{head}{part}_length_mla")
+    metadata[f"{head}head_count_kv"] = metadata[f"{head}head_count"]
+    save_gguf(tensors, tmp_path / "old.gguf", metadata)
+    case.check(case.run(load(tmp_path / "old.gguf", activations="float")))

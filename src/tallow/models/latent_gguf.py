@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _LAYER = "model.layers.{}."
 _ATTENTION = _LAYER + "self_attn."
 _SCALING = "rope.scaling."
+_VALUES = "attention.value_length"
 _OTHERS = ("attention.head_count_kv", "attention.key_length", "rms_norm_eps")
 
 
@@ -59,15 +60,20 @@ _FLOATS = TensorMap(lambda x: x, lambda x: x, values=True)
 def read_latent(fields: Fields, source: WeightSource) -> Mapping[str, Any]:
     """Sizes of heads by their keys without latents, and yarn with its growth in the scores."""
     rotated = fields.integer("rope.dimension_count", high=65536)
-    whole = fields.integer("attention.key_length_mla", high=65536)
+    key, sizes = "attention.key_length_mla", dict[str, int]()
+    if key not in fields and "blk.0.attn_kv_b.weight" in source:
+        # Before April 2025 both were one tensor, and sizes those of whole heads.
+        key, sizes = "attention.key_length", {"v_head_dim": fields.integer(_VALUES, high=65536)}
+    whole = fields.integer(key, high=65536)
     if whole <= rotated:
         wanted = f"more than the {rotated} that are rotated"
-        raise fields.error("attention.key_length_mla", wanted, whole)
-    if "blk.0.attn_k_b.weight" not in source:
-        wanted = "attn_k_b and attn_v_b, as llama.cpp's converter has written since April 2025"
+        raise fields.error(key, wanted, whole)
+    if not sizes and "blk.0.attn_k_b.weight" not in source:
+        wanted = "attn_k_b and attn_v_b, or attn_kv_b of older files"
         raise ModelError(f"{source.label}: expected {wanted}, found none of them")
     return {
         **leading_dense(fields, source),
+        **sizes,
         "q_lora_rank": fields.get("attention.q_lora_rank") or None,
         "qk_nope_head_dim": whole - rotated,
         "n_group": fields.integer("expert_group_count", 1),
@@ -135,6 +141,7 @@ LATENT_NAMES = {
     "blk.{}.attn_q_b": _ATTENTION + "q_b_proj",
     "blk.{}.attn_kv_a_mqa": _ATTENTION + "kv_a_proj_with_mqa",
     "blk.{}.attn_kv_a_norm": _ATTENTION + "kv_a_layernorm",
+    "blk.{}.attn_kv_b": _ATTENTION + "kv_b_proj",  # of older files
 }
 GGUF_LATENT: GGUFLayout = replace(
     GGUF_DECODER.but(
