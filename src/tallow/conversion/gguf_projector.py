@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tallow.tensor import Tensor
     from tallow.weights import WeightSource
 
+_WITHOUT_ENDS = "no tokenizer with [IMG_BREAK], a vector of which llama.cpp wants"
 _BREAK = "[IMG_BREAK]"  # a word that llama.cpp puts behind each line of Pixtral's patches
 # What llama.cpp's convolutions and sums take no other dtype of.
 _FLOATS = ("v.patch_embd.", "v.position_embd.")
@@ -58,8 +59,9 @@ def projector_content(source: WeightSource, max_expansion: float = MAX_EXPANSION
     kept = _blocks(keys, entries_of(named, max_expansion))
     entries = {name: _as_floats(entry) for name, entry in kept.items()}
     ends = {name: entry for each in layout.unused for name, entry in _line_ends(source, each)}
-    lost = "no tokenizer with [IMG_BREAK], a vector of which llama.cpp wants"
-    losses = (lost,) if layout.unused and not ends else ()
+    losses = [_WITHOUT_ENDS] if layout.unused and not ends else []
+    if "vision.window_size" in keys:
+        losses.append(f"windows of {vision.window_size} pixels, of which llama.cpp takes 112")
     metadata = {
         "general.architecture": Typed("str", ARCHITECTURE),
         "general.type": Typed("str", "mmproj"),
@@ -74,7 +76,7 @@ def projector_content(source: WeightSource, max_expansion: float = MAX_EXPANSION
     code = file_type_code(entries)
     if code is not None:
         metadata["general.file_type"] = Typed("u32", code)
-    return Content(str(source.path), entries | ends, metadata, losses)
+    return Content(str(source.path), entries | ends, metadata, tuple(losses))
 
 
 def text_content(source: WeightSource, max_expansion: float = MAX_EXPANSION) -> Content:
