@@ -94,6 +94,7 @@ LANGUAGE: dict[str, Row] = {
     "deepseek_v2": decoder("DeepseekV2", **LATENT),
     "minicpm3": decoder("MiniCPM3", **LATENT_SIZES),
     "deepseek_v3": decoder("DeepseekV3", drop=("topk_method",), **LATENT),
+    "bitnet": decoder("BitNet", drop=("head_dim",)),
     "dots1": decoder("Dots1", **ROUTED),
     "exaone_moe": decoder("ExaoneMoe", **EXPERTS, sliding_window=48),
     "minimax_m2": decoder("MiniMaxM2", **LOCAL_EXPERTS, rotary_dim=32),

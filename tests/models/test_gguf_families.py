@@ -20,6 +20,7 @@ LOST = {"mistral": "sliding window", "qwen2": "sliding window", "bloom_post": "s
 REFUSED = {
     "baichuan": "expected 32 layers with rotation",  # test_gguf_baichuan.py has so many
     "baichuan_alibi": "expected 40 layers with biases",
+    "bitnet": "hidden_act: expected silu",
     "falcon_alibi": "no such bias",
     "gemma3n_text": "4 streams",
     "gpt_neox_serial": "expected output.weight",

@@ -16,6 +16,7 @@ beit: BeitModel BeitForImageClassification BeitForSemanticSegmentation BeitBackb
 bert: BertModel BertForPreTraining BertForMaskedLM BertForSequenceClassification
     BertForTokenClassification BertForQuestionAnswering BertForMultipleChoice
     BertForNextSentencePrediction BertLMHeadModel
+bitnet: BitNetForCausalLM=BitNet BitNetModel BitnetForCausalLM=BitNet
 bloom: BloomForCausalLM BloomModel
 camembert = roberta: CamembertModel=RobertaModel CamembertForMaskedLM=RobertaForMaskedLM
     CamembertForSequenceClassification=RobertaForSequenceClassification
@@ -264,6 +265,7 @@ vit_* deit_* deit3_*: timm_vit TimmVit
 GGUF = """
 arcee: arcee
 baichuan: baichuan
+bitnet: bitnet
 bloom: bloom
 chatglm: chatglm
 cohere2: cohere2

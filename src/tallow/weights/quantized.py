@@ -1,4 +1,4 @@
-"""GPTQ, AWQ and FP8 checkpoints: their packed tensors presented as weights of block dtypes.
+"""GPTQ, AWQ, FP8 and BitNet checkpoints: their packed tensors presented as weights of block dtypes.
 
 What `quantization_config` in a folder's config.json says is how the tensors are read:
 
@@ -8,6 +8,7 @@ What `quantization_config` in a folder's config.json says is how the tensors are
 | `awq` (`version: gemm`; 4 bits) | `qweight qzeros scales` | ints |
 | `compressed-tensors` (`pack-quantized`; 4, 8 bits) | `weight_packed weight_scale` … | ints |
 | `mxfp4` | `…_blocks …_scales` of experts | `mxfp4` |
+| `bitnet` | `weight weight_scale` | `tq2_0` |
 | `fp8`, `fbgemm_fp8`, `compressed-tensors` of floats | `weight weight_scale(_inv)` | `f8e4m3_128` |
 
 Integers with their zero point in the middle are `q4_0` or `q8_0`, exactly: w = s·(q - 8) or
@@ -38,6 +39,7 @@ from tallow.weights.int_packing import find_awq, find_compressed, find_gptq
 from tallow.weights.mxfp4 import find_mxfp4
 from tallow.weights.scaled import find_fp8
 from tallow.weights.source import MAX_LISTED, WeightSource
+from tallow.weights.ternary import find_bitnet
 
 if TYPE_CHECKING:
     from tallow.tensor import Tensor
@@ -66,11 +68,15 @@ class Layer(Protocol):
 _METHODS: Final = {
     "gptq": find_gptq,
     "awq": find_awq,
+    "bitnet": find_bitnet,
     "compressed-tensors": find_compressed,
     "fp8": find_fp8,
     "fbgemm_fp8": find_fp8,
     "mxfp4": find_mxfp4,
 }
+# Methods by which activations are rounded, too, so that models read the config; no tensor of such a
+# checkpoint need be packed.
+_OF_ACTIVATIONS: Final = ("bitnet",)
 
 
 def unpacked(source: WeightSource, config: Any) -> WeightSource:
@@ -89,6 +95,8 @@ def unpacked(source: WeightSource, config: Any) -> WeightSource:
         return source
     mismatches: list[str] = []
     layers: dict[str, Layer] = find(source, config, mismatches)
+    if not layers and not mismatches and method in _OF_ACTIVATIONS:
+        return source
     if not layers and not mismatches:
         mismatches.append(f"expected tensors packed as {method!r} says, found none")
     if mismatches:
@@ -101,9 +109,9 @@ def unpacked(source: WeightSource, config: Any) -> WeightSource:
     rest = source.select([name for name in source.names() if name not in packed])
     made = WeightSource(source.path, [LayerFile(source, layers)], label=source.label)
     merged = rest.merge(made)
-    left = {
-        key: value for key, value in (source.config or {}).items() if key != "quantization_config"
-    }
+    left = dict(source.config or {})
+    if method not in _OF_ACTIVATIONS:
+        left.pop("quantization_config", None)
     merged.config = left
     return merged
 

@@ -144,6 +144,10 @@ class Attention(Module):
             how |= {"sinks": self.sinks, "slopes": slopes, "chunk": self.chunk}
             out = attention_per_head(q.transpose(1, 2), k, v, **how)
         merged = out.transpose(1, 2).reshape(b, n, self.heads * self.head_dim)
+        return self.finished(merged)
+
+    def finished(self, merged: Tensor) -> Tensor:
+        """The output of what all heads gave, `(batch, n, heads · head size)`."""
         return self._modules[self.out_name](merged)  # type: ignore[misc]
 
     def fill(
