@@ -128,6 +128,11 @@ LANGUAGE: dict[str, Row] = {
     "gpt_neox": decoder("GPTNeoX", drop=("num_key_value_heads",)),
     "persimmon": decoder("Persimmon", drop=("num_key_value_heads",)),
     "mamba": decoder("Mamba", drop=("intermediate_size",), state_size=16),
+    "rwkv": Row(
+        "RwkvConfig", "RwkvModel",
+        {"vocab_size": 8000, "hidden_size": 384, "num_hidden_layers": 4, "intermediate_size": 1024},
+        IDS,
+    ),
     "mamba2": decoder("Mamba2", num_heads=12, head_dim=64, n_groups=1, state_size=64),
     "falcon_mamba": decoder("FalconMamba", drop=("intermediate_size",), state_size=16),
     "jamba": decoder(

@@ -12,7 +12,7 @@ from tallow.formats.gguf import open_gguf, save_gguf
 from tallow.models import build
 from tallow.weights import open_weights
 
-VERSIONS = ("rwkv5", "rwkv6", "rwkv7")
+VERSIONS = ("rwkv", "rwkv5", "rwkv6", "rwkv7")
 every_version = pytest.mark.parametrize("name", VERSIONS)
 
 
@@ -34,6 +34,25 @@ def test_rows_of_other_lengths_give_what_they_give_alone(name):
     found = model.generate(ids, attention_mask=mask, **options).tolist()
     for row, whole in zip(rows, found, strict=True):
         assert model.generate(tl.tensor([row]), **options).tolist()[0][-12:] == whole[-12:]
+
+
+@every_version
+def test_padding_on_the_left_counts_for_nothing(name):
+    model = Case(name).load()
+    ids, mask = tl.tensor([[7, 7, 7, 40, 8, 5]]), tl.tensor([[0, 0, 0, 1, 1, 1]])
+    found = model(ids, attention_mask=mask).logits[:, 3:].numpy()
+    np.testing.assert_allclose(found, model(ids[:, 3:]).logits.numpy(), atol=1e-5)
+
+
+def test_large_keys_are_no_overflow():
+    model = Case("rwkv").load()
+    for layer in model.model.layers:
+        layer.attention.key.weight.mul_(100.0)
+    ids = tl.arange(3, 17).unsqueeze(0)
+    want, state = model(ids).logits.numpy(), model.make_state()
+    assert np.isfinite(want).all()
+    found = [model(ids[:, i : i + 1], state=state).logits for i in range(14)]
+    np.testing.assert_allclose(tl.cat(found, 1).numpy(), want, atol=1e-3)
 
 
 def halved(path, target):

@@ -23,14 +23,14 @@ LEVELS = ("ORT_ENABLE_ALL", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_BASIC", "ORT_DISA
 FIXED_LENGTH = {
     "open_clip": "all of a context", "open_clip_siglip": "all of a context",
 }  # fmt: skip
-# What is refused, each in a clear error. Recurrences are unrolled by the length; Pixtral's pictures
-# have sizes of their own; Silero's state is of one batch.
+# What is refused, each in a clear error. Recurrences are unrolled by the length, and RWKV 4 seeks
+# the largest so far; Pixtral's pictures have sizes of their own; Silero's state is of one batch.
 _REFUSED = """
 bamba bamba_generate falcon_mamba falcon_mamba_generate granitemoehybrid granitemoehybrid_experts
 granitemoehybrid_generate granitemoehybrid_rope jamba jamba_experts jamba_generate mamba mamba2
 mamba2_generate mamba2_limits mamba2_model mamba_biased mamba_generate mamba_model pixtral
-qwen3_next qwen3_next_biased qwen3_next_generate recurrent_gemma recurrent_gemma_generate rwkv5
-rwkv6 rwkv7 silero_vad
+qwen3_next qwen3_next_biased qwen3_next_generate recurrent_gemma recurrent_gemma_generate rwkv
+rwkv5 rwkv6 rwkv7 silero_vad
 """
 REFUSED = frozenset(_REFUSED.split())
 

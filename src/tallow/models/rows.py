@@ -188,6 +188,7 @@ roberta: RobertaModel RobertaForMaskedLM RobertaForSequenceClassification
 rt_detr: RTDetrModel RTDetrForObjectDetection
 rt_detr_resnet: RTDetrResNetBackbone
 rt_detr_v2 = rt_detr: RTDetrV2Model RTDetrV2ForObjectDetection
+rwkv: RwkvForCausalLM RwkvModel=PileModel
 rwkv5 = rwkv6: Rwkv5ForCausalLM=Eagle Rwkv5Model=EagleModel
 rwkv6: Rwkv6ForCausalLM=Finch Rwkv6Model=FinchModel
 rwkv7: RWKV7ForCausalLM=Rwkv7ForCausalLM RWKV7Model=Rwkv7Model

@@ -1,4 +1,4 @@
-"""Goldens of RWKV, restated in torch: transformers has no class for these versions.
+"""Goldens of RWKV; version 4 is transformers', the others are restated in torch.
 
 The modules have the names of the published checkpoints: flash-linear-attention's for version 7.
 """
@@ -265,8 +265,27 @@ GOOSE = {
     "value_dim": [64, 64], "fuse_norm": False, "tie_word_embeddings": False, "bos_token_id": 1,
     "eos_token_id": 2, "max_position_embeddings": 2048,
 }  # fmt: skip
+PILE = {
+    "vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48,
+    "context_length": 48, "rescale_every": 0, "use_cache": False,
+}  # fmt: skip
 STDS = {"*time_decay": 1.0, "*time_*_w1": 0.2, "*time_*_w2": 0.1}
 SPECS = {
+    "rwkv": Spec(
+        "RwkvForCausalLM",
+        "RwkvConfig",
+        PILE,
+        texts(pad=None),
+        ("logits",),
+        generate={
+            "greedy": {
+                "max_new_tokens": 20,
+                "do_sample": False,
+                "eos_token_id": [2, 9, 33],
+                "pad_token_id": 0,
+            }
+        },
+    ),
     "rwkv5": Spec(
         "Rwkv5ForCausalLM", tiny(Eagle, "rwkv5"), FINCH, texts(left=True), ("logits",), stds=STDS
     ),

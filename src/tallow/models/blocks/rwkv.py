@@ -6,7 +6,7 @@ From "Eagle and Finch", arXiv 2404.05892, and "RWKV-7", arXiv 2503.14456.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from tallow.dtype import f32
 from tallow.factories import tensor
@@ -81,14 +81,6 @@ class ChannelMix(Module):
         return self.receptance(x + back * shares[1]).sigmoid() * out
 
 
-class Sizes(NamedTuple):
-    """The width, the number of heads, and the size of each."""
-
-    size: int
-    heads: int
-    head: int
-
-
 class RwkvLayer(Module):
     """Time mixing and channel mixing, each behind a norm and added to its input.
 
@@ -97,15 +89,15 @@ class RwkvLayer(Module):
     that what comes out is divided by 2.
     """
 
-    def __init__(self, sizes: Sizes, parts: dict[str, Module | None], halved: bool = False) -> None:
-        self.sizes, self._parts, self.halved = sizes, tuple(parts), halved
+    def __init__(self, size: int, parts: dict[str, Module | None], halved: bool = False) -> None:
+        self.size, self._parts, self.halved = size, tuple(parts), halved
         for name, part in parts.items():
             setattr(self, name, part)
 
     def make_state(self) -> Recurrent:
-        """The last position that goes into each part, and the matrices of the heads."""
-        size, heads, head = self.sizes
-        return Recurrent(shift=(1, size), feed=(1, size), scan=(heads, head, head))
+        """The last position that goes into each part, and what the mixer of times carries."""
+        size, mixer = self.size, getattr(self, self._parts[2])
+        return Recurrent(shift=(1, size), feed=(1, size), **mixer.carried)
 
     def forward(
         self,
@@ -119,7 +111,7 @@ class RwkvLayer(Module):
         """`(batch, n, size)` → the same shape; `first` takes the values of the first layer."""
         before, norm, mixer, norm_2, feed = (getattr(self, name) for name in self._parts)
         x = x if before is None else before(x)
-        x = x + mixer(masked(norm(x), mask), state, first)
+        x = x + mixer(masked(norm(x), mask), state, first, mask)
         x = x + feed(masked(norm_2(x), mask), state)
         return x * 0.5 if self.halved else x
 

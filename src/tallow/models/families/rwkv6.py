@@ -9,7 +9,7 @@ from typing import Any
 
 from tallow.dtype import f32
 from tallow.models.blocks.mamba_config import ENDLESS
-from tallow.models.blocks.rwkv import ChannelMix, HeadNorm, RwkvLayer, RwkvModel, Sizes, StepBack
+from tallow.models.blocks.rwkv import ChannelMix, HeadNorm, RwkvLayer, RwkvModel, StepBack
 from tallow.models.blocks.rwkv_gguf import IN_F32, KEYS, ROW, TURNED, check_eps, shares
 from tallow.models.configs import MAX_WIDTH, Config, custom, layers, size
 from tallow.models.fields import Fields
@@ -110,6 +110,11 @@ class TimeMix(Module):
         out: Tensor = self.output(self.ln_x(y) * silu(self.gate(g)))
         return out
 
+    @property
+    def carried(self) -> dict[str, tuple[int, ...]]:
+        """What a state keeps of each row: a matrix for each head."""
+        return {"scan": (*self.time_faaaa.shape, self.head)}
+
     def heads(self, x: Tensor) -> Tensor:
         """`(batch, n, size)` → `(batch, n, heads, head size)`."""
         return x.unflatten(-1, (x.shape[-1] // self.head, self.head))
@@ -124,7 +129,9 @@ class EagleMix(TimeMix):
         self.mix = param(4, 1, cfg.hidden_size, init=zeros, dtype=f32, kinds="f")
         self.time_decay = param(heads, self.head, init=zeros, dtype=f32, kinds="f")
 
-    def forward(self, x: Tensor, state: Recurrent | None, first: list[Tensor]) -> Tensor:
+    def forward(
+        self, x: Tensor, state: Recurrent | None, first: list[Tensor], mask: Tensor | None
+    ) -> Tensor:
         """`(batch, n, size)` → the same shape."""
         mixed = x.unsqueeze(0) + self.back(x, state).unsqueeze(0) * (1.0 - self.mix).unsqueeze(1)
         k, v, r, g = (mixed[i] for i in range(4))
@@ -149,7 +156,9 @@ class FinchMix(TimeMix):
         ):  # fmt: skip
             setattr(self, name, param(*shape, init=zeros, dtype=f32, kinds="f"))
 
-    def forward(self, x: Tensor, state: Recurrent | None, first: list[Tensor]) -> Tensor:
+    def forward(
+        self, x: Tensor, state: Recurrent | None, first: list[Tensor], mask: Tensor | None
+    ) -> Tensor:
         """`(batch, n, size)` → the same shape."""
         b, n, width = x.shape
         back = self.back(x, state)
@@ -176,7 +185,7 @@ def _layer(cfg: EagleConfig, index: int) -> RwkvLayer:
         ),
     }
     halved = bool(cfg.halve_every) and (index + 1) % cfg.halve_every == 0
-    return RwkvLayer(Sizes(width, width // cfg.head_size, cfg.head_size), parts, halved)
+    return RwkvLayer(width, parts, halved)
 
 
 _LAYER = "rwkv.layers.{}."

@@ -10,7 +10,7 @@ from typing import Any
 
 from tallow.dtype import f32
 from tallow.models.blocks.mamba_config import ENDLESS
-from tallow.models.blocks.rwkv import ChannelMix, HeadNorm, RwkvLayer, RwkvModel, Sizes, StepBack
+from tallow.models.blocks.rwkv import ChannelMix, HeadNorm, RwkvLayer, RwkvModel, StepBack
 from tallow.models.blocks.rwkv_gguf import GROUP_EPS, KEYS, check_eps, has_eps, shares
 from tallow.models.configs import MAX_WIDTH, Config, choice, custom, layers, size
 from tallow.models.fields import Fields
@@ -130,7 +130,14 @@ class TimeMix(Module):
         self.g_norm = HeadNorm(width, cfg.group_eps)
         self.back = StepBack(width, "shift")
 
-    def forward(self, x: Tensor, state: Recurrent | None, first: list[Tensor]) -> Tensor:
+    @property
+    def carried(self) -> dict[str, tuple[int, ...]]:
+        """What a state keeps of each row: a matrix for each head."""
+        return {"scan": (*self.r_k.shape, self.head)}
+
+    def forward(
+        self, x: Tensor, state: Recurrent | None, first: list[Tensor], mask: Tensor | None
+    ) -> Tensor:
         """`(batch, n, size)` → the same shape; `first` holds the values of the first layer."""
         mixed = x.unsqueeze(0) + self.back(x, state).unsqueeze(0) * self.mix.unsqueeze(1)
         xr, xw, xk, xv, xa, xg = (mixed[i] for i in range(6))
@@ -163,7 +170,7 @@ def _layer(cfg: Rwkv7Config, index: int) -> RwkvLayer:
         "ffn_norm": norms[1],
         "ffn": ChannelMix(width, hidden, ("x_k",), shape=(width,)),
     }
-    return RwkvLayer(Sizes(width, width // cfg.head_dim, cfg.head_dim), parts)
+    return RwkvLayer(width, parts)
 
 
 _LAYER = "model.layers.{}."
