@@ -95,6 +95,9 @@ LANGUAGE: dict[str, Row] = {
     "minicpm3": decoder("MiniCPM3", **LATENT_SIZES),
     "deepseek_v3": decoder("DeepseekV3", drop=("topk_method",), **LATENT),
     "bitnet": decoder("BitNet", drop=("head_dim",)),
+    "hunyuan_v1_moe": decoder(
+        "HunYuanMoEV1", num_experts=16, moe_topk=4, intermediate_size=256
+    ),
     "dots1": decoder("Dots1", **ROUTED),
     "exaone_moe": decoder("ExaoneMoe", **EXPERTS, sliding_window=48),
     "minimax_m2": decoder("MiniMaxM2", **LOCAL_EXPERTS, rotary_dim=32),
@@ -139,6 +142,7 @@ LANGUAGE: dict[str, Row] = {
         "Jamba", num_experts=8, attn_layer_period=4, attn_layer_offset=2, use_mamba_kernels=False
     ),
     "lfm2": decoder("Lfm2"),
+    "lfm2_moe": decoder("Lfm2Moe", drop=("head_dim",), **EXPERTS, num_dense_layers=1),
     "recurrent_gemma": decoder("RecurrentGemma", attention_window_size=48),
     "qwen3_next": decoder("Qwen3Next", **EXPERTS, shared_expert_intermediate_size=256),
 }  # fmt: skip

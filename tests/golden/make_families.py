@@ -260,7 +260,8 @@ def split_experts(tensors):
                 yield f"{stem}.up_proj.{parameter}", value[:, 1::2].contiguous()
             else:
                 yield f"{stem}.{role}.{parameter}", value.contiguous()
-        elif ".feed_forward." in stem:  # Llama 4: both turned
+        elif any(".shared_expert." in key for key in tensors) and ".feed_forward." in stem:
+            # Llama 4: both turned
             parts = value.transpose(1, 2).chunk(2 if role == "gate_up_proj" else 1, dim=1)
             roles = ("gate_proj", "up_proj") if len(parts) > 1 else (role,)
             for own, part in zip(roles, parts, strict=True):

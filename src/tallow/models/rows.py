@@ -103,6 +103,8 @@ hiera: HieraModel HieraForImageClassification HieraBackbone
 hubert: HubertModel HubertForCTC HubertForSequenceClassification
 hunyuan_v1_dense: HunYuanDenseV1ForCausalLM=HunYuanDenseV1 HunYuanDenseV1Model
     HunYuanDenseV1ForSequenceClassification
+hunyuan_v1_moe = hunyuan_v1_dense: HunYuanMoEV1ForCausalLM=HunYuanMoEV1 HunYuanMoEV1Model
+    HunYuanMoEV1ForSequenceClassification
 idefics3: Idefics3ForConditionalGeneration
 internlm2: InternLM2ForCausalLM=InternLM2 InternLM2Model
 internlm3: InternLM3ForCausalLM=InternLM3 InternLM3Model LlamaForCausalLM=InternLM3
@@ -116,6 +118,7 @@ jina_embeddings_v3: JinaEmbeddingsV3Model JinaEmbeddingsV3ForMaskedLM
 layoutlmv3: LayoutLMv3Model LayoutLMv3ForTokenClassification
     LayoutLMv3ForSequenceClassification LayoutLMv3ForQuestionAnswering
 lfm2: Lfm2Model Lfm2ForCausalLM
+lfm2_moe = lfm2: Lfm2MoeForCausalLM Lfm2MoeModel
 llama: LlamaForCausalLM=Llama LlamaModel LlamaForSequenceClassification
     LlamaForTokenClassification LlamaForQuestionAnswering
 llama4_text: Llama4ForCausalLM=Llama4 Llama4TextModel
@@ -293,9 +296,11 @@ granite: granite
 granitehybrid: granitemoehybrid
 granitemoe: granitemoe
 hunyuan-dense: hunyuan_v1_dense
+hunyuan-moe: hunyuan_v1_moe
 internlm2: internlm2
 jamba: jamba
 lfm2: lfm2
+lfm2moe: lfm2_moe
 llama: mixtral if expert_count, llama
 llama4: llama4_text
 mamba: falcon_mamba if ssm.dt_b_c_rms, mamba

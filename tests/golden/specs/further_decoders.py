@@ -50,6 +50,10 @@ SPECS = {
         num_hidden_layers=3, sliding_window_pattern=3, pad_token_id=0,
     ),
     **decoder(
+        "hunyuan_v1_moe", "HunYuanMoEV1", {"*.mlp.gate.wg.weight": 0.3}, head_dim=16,
+        intermediate_size=32, num_experts=6, moe_topk=2,
+    ),
+    **decoder(
         "minimax_m2", "MiniMaxM2", STDS, head_dim=16, intermediate_size=32, num_experts_per_tok=2,
         num_local_experts=6, rotary_dim=8,
     ),

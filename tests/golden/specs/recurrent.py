@@ -34,12 +34,12 @@ MIXED = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
-LFM2 = {
+CONVOLUTIONS = {
     **MIXED,
     "num_hidden_layers": 3,
     "layer_types": ["conv", "full_attention", "conv"],
-    "block_multiple_of": 32,
 }
+LFM2 = {**CONVOLUTIONS, "block_multiple_of": 32}
 JAMBA = {
     **MIXED,
     "num_hidden_layers": 3,
@@ -133,6 +133,13 @@ SPECS = {
     ),
     **recurrent("falcon_mamba", "FalconMamba", {**MAMBA, **UNTIED, "mixer_rms_eps": 1e-5}),
     **recurrent("lfm2", "Lfm2", LFM2),
+    "lfm2_moe": Spec(
+        "Lfm2MoeForCausalLM", "Lfm2MoeConfig",
+        {**CONVOLUTIONS, "num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 16,
+         "num_dense_layers": 1},
+        texts(pad=None), ("logits", "hidden_states"),
+        stds={**STATES, "*.feed_forward.gate.weight": 0.3}, options=HIDDEN, generate=SEARCHES,
+    ),
     **recurrent("jamba", "Jamba", JAMBA),
     "granitemoehybrid_experts": Spec(
         "GraniteMoeHybridForCausalLM", "GraniteMoeHybridConfig",

@@ -94,7 +94,8 @@ class CorrectedRouter(Linear):
     """Experts by sigmoids of their scores, chosen with corrections (DeepSeek-V3, 2412.19437).
 
     `e_score_correction_bias` counts for the choice alone. Of several `groups`, those `kept` count
-    whose two best experts score most. `renormalise` makes worth sum to `scale`.
+    whose two best experts score most. `renormalise` makes worth sum to `scale`, but for `least`
+    that is added to the sum.
     """
 
     def __init__(
@@ -107,11 +108,12 @@ class CorrectedRouter(Linear):
         kept: int = 1,
         renormalise: bool = True,
         scale: float = 1.0,
+        least: float = 1e-20,
     ) -> None:
         super().__init__(size, experts, bias=False)
         self.e_score_correction_bias = Buffer(zeros(experts))
         self._chosen, self._groups, self._kept = chosen, groups, kept
-        self._renormalise, self._scale = renormalise, scale
+        self._renormalise, self._scale, self._least = renormalise, scale, least
 
     def forward(self, input: Tensor) -> Choice:  # type: ignore[override]  # scores are not all
         """`(tokens, size)` → experts and their worth, both `(tokens, chosen)`."""
@@ -125,7 +127,7 @@ class CorrectedRouter(Linear):
         ids = topk(corrected, self._chosen)[1]
         worth = scores.gather(1, ids)
         if self._renormalise:
-            worth = worth / (worth.sum(-1, keepdim=True) + 1e-20)
+            worth = worth / (worth.sum(-1, keepdim=True) + self._least)
         return ids, worth * self._scale
 
 

@@ -1,9 +1,12 @@
-"""LFM2: short gated convolutions between layers of attention (Liquid AI, 2025)."""
+"""LFM2, dense and with experts: short gated convolutions between layers of attention.
+
+Liquid AI, 2025.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from tallow.errors import ModelError
 from tallow.lazy_dataclasses import dataclass, replace
@@ -11,16 +14,25 @@ from tallow.models.blocks import Attention, Rope
 from tallow.models.blocks.hybrid_layer import MixedLayer, Names
 from tallow.models.blocks.mamba import CausalConv, masked
 from tallow.models.blocks.mamba_gguf import CONV, MIXED_KEYS, key_heads, write_key_heads
+from tallow.models.blocks.moe import CorrectedRouter, Experts, SparseMlp, stacked_experts
 from tallow.models.config import DecoderConfig
 from tallow.models.fields import Fields
 from tallow.models.gguf_layout import GGUF_DECODER, Key, Kind
+from tallow.models.moe_config import (
+    EXPERT_KEYS,
+    SIGMOIDS,
+    WIDTH_KEY,
+    MoeConfig,
+    expert_names,
+    write_leading_dense,
+)
 from tallow.models.recurrent_model import RecurrentLM, RecurrentModel
 from tallow.models.states import Recurrent
 from tallow.nn import Linear, Module, RMSNorm
 from tallow.ops import silu_mul
 from tallow.tensor import Tensor
 from tallow.weights import WeightSource
-from tallow.weights.arrange import mapped
+from tallow.weights.arrange import mapped, rename
 
 _KINDS = ("conv", "full_attention")
 
@@ -58,6 +70,33 @@ class Lfm2Config(DecoderConfig):
             taps=fields.integer("conv_L_cache", 3, low=2, high=16),
             conv_bias=fields.flag("conv_bias"),
             attends=_attends(fields, cfg.num_hidden_layers),
+        )
+
+
+@dataclass(frozen=True)
+class Lfm2MoeConfig(Lfm2Config, MoeConfig):
+    """Of Hugging Face's `Lfm2MoeConfig`."""
+
+    without_effect = Lfm2Config.without_effect | MoeConfig.without_effect
+
+    routed_scaling_factor: float = 1.0
+
+    @classmethod
+    def read(cls, fields: Fields) -> Self:
+        """The first `num_dense_layers` have no experts, and widths stand as they are."""
+        fields = fields.with_defaults(
+            intermediate_size=7168, moe_intermediate_size=1792, num_experts=32,
+            num_experts_per_tok=4, block_auto_adjust_ff_dim=False,
+        )  # fmt: skip
+        if not fields.flag("use_expert_bias", True):
+            raise fields.error("use_expert_bias", "true (not supported)", False)
+        dense = fields.integer("num_dense_layers", 2, low=0)
+        cfg = super().read(fields)
+        return replace(
+            cfg,
+            dense_layers=tuple(range(min(dense, cfg.num_hidden_layers))),
+            norm_topk_prob=fields.flag("norm_topk_prob", True),
+            routed_scaling_factor=fields.number("routed_scaling_factor", 1.0),
         )
 
 
@@ -127,6 +166,39 @@ GGUF = GGUF_DECODER.but(
 )
 
 
+def _experts_of_file(fields: Fields, source: WeightSource) -> Mapping[str, Any]:
+    dense = fields.integer("leading_dense_block_count", 0, low=0)
+    return {**_of_file(fields, source), "num_dense_layers": dense}
+
+
+def _experts_to_file(cfg: Lfm2MoeConfig) -> dict[str, tuple[Kind, Any]]:
+    """llama.cpp makes the worth of experts sum to 1."""
+    if not cfg.norm_topk_prob or cfg.routed_scaling_factor != 1.0:
+        wanted = "true, and routed_scaling_factor of 1, in an LFM2 for GGUF"
+        raise ModelError(f"config: norm_topk_prob: expected {wanted}, found others")
+    leading = write_leading_dense(cfg)["leading_dense_block_count"]
+    return {
+        **_to_file(cfg),
+        "leading_dense_block_count": leading,
+        "expert_gating_func": ("u32", SIGMOIDS),
+    }
+
+
+_FEED = "layers.{}.feed_forward."
+_CORRECTION = "gate.e_score_correction_bias"
+GGUF_LFM2_MOE = GGUF.but(
+    names=expert_names(f"model.{_FEED}"),
+    keys=(*EXPERT_KEYS, WIDTH_KEY),
+    architecture="lfm2moe",
+    rules=lambda _: (
+        mapped("blk.{}.shortconv.conv.weight", _LAYER + "conv.conv.weight", CONV),
+        rename("blk.{}.exp_probs_b.bias", f"model.{_FEED}{_CORRECTION}"),
+    ),
+    read=_experts_of_file,
+    write=_experts_to_file,
+)
+
+
 class ShortConv(Module):
     """A convolution over few positions between two gates that inputs make."""
 
@@ -185,13 +257,25 @@ def _layer(cfg: Lfm2Config, index: int, rope: Rope) -> MixedLayer:
     mixer = mixer or ShortConv(size, cfg.taps, bias=cfg.conv_bias)
     names = Names("operator_norm", "self_attn" if attends else "conv", "ffn_norm", "feed_forward")
     norms = RMSNorm(size, cfg.rms_norm_eps), RMSNorm(size, cfg.rms_norm_eps)
-    return MixedLayer(names, mixer, Mlp(size, cfg.intermediate_size), norms)
+    mlp: Module = Mlp(size, cfg.intermediate_size)
+    if isinstance(cfg, Lfm2MoeConfig) and cfg.is_sparse(index):
+        mlp = _experts(cfg)
+    return MixedLayer(names, mixer, mlp, norms)
+
+
+def _experts(cfg: Lfm2MoeConfig) -> SparseMlp:
+    size, count = cfg.hidden_size, cfg.num_experts
+    router = CorrectedRouter(
+        size, count, cfg.num_experts_per_tok, renormalise=cfg.norm_topk_prob,
+        scale=cfg.routed_scaling_factor, least=1e-6,
+    )  # fmt: skip
+    return SparseMlp(router, Experts(count, size, cfg.moe_intermediate_size))
 
 
 class Lfm2Model(RecurrentModel):
     """The decoder without a head."""
 
-    config_class = Lfm2Config
+    config_class: ClassVar[Any] = Lfm2Config
     names = ("embed_tokens", "embedding_norm")
 
     def __init__(self, cfg: Lfm2Config) -> None:
@@ -208,3 +292,25 @@ class Lfm2ForCausalLM(RecurrentLM):
 
     def __init__(self, cfg: Lfm2Config) -> None:
         super().__init__(cfg, Lfm2Model(cfg))
+
+
+class Lfm2MoeModel(Lfm2Model):
+    """The decoder without a head."""
+
+    config_class = Lfm2MoeConfig
+    rules = stored = (
+        *stacked_experts(
+            _FEED + "experts.{*}", _FEED + "experts",
+            gate_proj="w1", down_proj="w2", up_proj="w3",
+        ),
+        rename(_FEED + "expert_bias", _FEED + _CORRECTION),
+    )  # fmt: skip
+
+
+class Lfm2MoeForCausalLM(RecurrentLM):
+    """A decoder with the scores of the next token."""
+
+    config_class = Lfm2MoeConfig
+
+    def __init__(self, cfg: Lfm2MoeConfig) -> None:
+        super().__init__(cfg, Lfm2MoeModel(cfg))
