@@ -150,6 +150,7 @@ REFUSED = {
     "depth": ({"clip__vision__block_count": 2**31 - 1}, "clip.vision.block_count: expected an"),
     "width": ({"clip__vision__embedding_length": 24}, "clip.vision.feed_forward_length: expected"),
     "layers": ({"clip__vision__block_count": 7}, "found nothing"),
+    "colours": ({"clip__vision__image_std": 7}, "clip.vision.image_std: expected three numbers"),
 }
 
 
@@ -159,6 +160,12 @@ def test_a_damaged_projector_is_refused(name, qwen, tmp_path):
     bad = changed(qwen[1], tmp_path / "bad.gguf", **metadata)
     with pytest.raises(ModelError, match=wanted):
         load(qwen[0], projector=bad)
+
+
+def test_axes_that_are_no_list_are_refused(qwen, tmp_path):
+    bad = changed(qwen[0], tmp_path / "bad.gguf", qwen2vl__rope__dimension_sections=7)
+    with pytest.raises(ModelError, match="dimension_sections: expected three numbers, and perhaps"):
+        load(bad, projector=qwen[1])
 
 
 def test_other_files_are_no_projectors(qwen, tmp_path):

@@ -7,6 +7,7 @@ those that llama.cpp's converter writes and its `clip.cpp` reads.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from tallow.errors import ModelError
@@ -244,13 +245,25 @@ def halved(stored: str, visible: str, size: int, heads: int) -> WeightConverter:
     return mapped(stored, visible, moved)
 
 
+def listed(fields: Fields, name: str, wanted: str, low: int, high: int) -> list[Any]:
+    """A list of `low` to `high` values.
+
+    Raises:
+        ModelError: something else stands there; it says what was `wanted`.
+    """
+    value = fields.get(name)
+    good = isinstance(value, Sequence) and not isinstance(value, str)
+    if not good or not low <= len(value) <= high:
+        raise fields.error(name, wanted, value)
+    return list(value)
+
+
 def normalised(file: ProjectorFile) -> dict[str, Any]:
     """Mean and deviation of colours, as a preprocessor_config.json has them."""
     found: dict[str, Any] = {"do_normalize": True}
     for name in ("image_mean", "image_std"):
-        value = file.fields.get(name)
-        good = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 3
-        if not good or not all(isinstance(each, float) for each in value):
-            raise file.fields.error(name, "three numbers", value)
-        found[name] = [float(each) for each in value]
+        values = listed(file.fields, name, "three numbers", 3, 3)
+        if not all(isinstance(each, float) and isfinite(each) for each in values):
+            raise file.fields.error(name, "three numbers", values)
+        found[name] = values
     return found

@@ -8,7 +8,7 @@ from tallow.models.config import MAX_LAYERS, DecoderConfig
 from tallow.models.family import ModelSpec
 from tallow.models.fields import Fields
 from tallow.models.gguf_config import metadata_fields
-from tallow.models.gguf_projector import ProjectorFile, normalised, vision_keys
+from tallow.models.gguf_projector import ProjectorFile, listed, normalised, vision_keys
 from tallow.models.vision_configs import read_axes
 from tallow.weights.arrange import TensorMap, WeightConverter, cat, mapped
 
@@ -73,11 +73,11 @@ def text_of(spec: ModelSpec, row: Family, *, interleaved: bool) -> DecoderConfig
     architecture = str(spec.source.metadata["general.architecture"])
     fields = metadata_fields(spec.source, architecture)
     name = "rope.dimension_sections"
-    sections = fields.get(name)
-    good = sections is not None and not isinstance(sections, str) and 3 <= len(sections) <= 4
-    if not good or any(each != 0 for each in list(sections)[3:]):
-        raise fields.error(name, "three numbers, and perhaps a 0", sections)
-    rope = {"mrope_section": list(sections)[:3], "mrope_interleaved": interleaved}
+    wanted = "three numbers, and perhaps a 0"
+    sections = listed(fields, name, wanted, 3, 4)
+    if any(each != 0 for each in sections[3:]):
+        raise fields.error(name, wanted, sections)
+    rope = {"mrope_section": sections[:3], "mrope_interleaved": interleaved}
     told = Fields({"rope_parameters": rope}, spec.source.path)
     count = spec.config.head_dim // 2
     axes = read_axes(told, count, interleaved=interleaved)

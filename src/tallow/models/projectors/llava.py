@@ -10,6 +10,7 @@ from tallow.models.gguf_projector import (
     ProjectorFile,
     ProjectorLayout,
     as_part,
+    listed,
     normalised,
     vision_keys,
 )
@@ -40,13 +41,9 @@ def _clip_values(file: ProjectorFile) -> dict[str, Any]:
     """CLIP's tower; the layers behind the one that counts are often left out of files."""
     count = file.fields.integer("block_count")
     there = sum(f"v.blk.{i}.ln1.weight" in file.source for i in range(min(count, 1024)))
-    chosen = file.fields.get("feature_layer")
-    if chosen is None:
-        # llama.cpp does without the last layer that is there.
-        chosen = [there - 1]
-    if isinstance(chosen, str) or not 1 <= len(chosen) <= 64:
-        raise file.fields.error("feature_layer", "a list of layers", chosen)
-    chosen = list(chosen)
+    chosen = [there - 1]  # llama.cpp does without the last layer that is there
+    if "feature_layer" in file.fields:
+        chosen = listed(file.fields, "feature_layer", "a list of layers", 1, 64)
     return {
         "vision_config": {
             "model_type": "clip_vision_model",

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tallow.models.gguf_projector import ProjectorFile, ProjectorLayout, Values, layer_names
+from tallow.models.gguf_projector import (
+    ProjectorFile,
+    ProjectorLayout,
+    Values,
+    layer_names,
+    listed,
+)
 from tallow.models.projectors.grids import (
     grid_keys,
     grid_pictures,
@@ -25,10 +31,8 @@ _MERGER = {"norm": "norm", "fc1": "linear_fc1", "fc2": "linear_fc2"}
 
 
 def _values(file: ProjectorFile) -> dict[str, Any]:
-    flags = file.fields.get("is_deepstack_layers")
     depth = file.fields.integer("block_count")
-    if isinstance(flags, str) or flags is None or len(flags) != depth:
-        raise file.fields.error("is_deepstack_layers", f"{depth} flags", flags)
+    flags = listed(file.fields, "is_deepstack_layers", f"{depth} flags", depth, depth)
     vision = {
         **grid_sizes(file),
         **file.sizes(hidden_size="embedding_length", intermediate_size="feed_forward_length"),
