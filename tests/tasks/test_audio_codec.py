@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ import tallow as tl
 from models.golden_families import Case
 from tallow.audio import save_audio
 from tallow.errors import ArgumentError, ModelError, ShapeError
+from tallow.models.fields import Fields
 
 
 def wave(length, channels=None, seed=0):
@@ -16,7 +19,7 @@ def wave(length, channels=None, seed=0):
     return np.random.default_rng(seed).normal(0, 0.3, shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", ["encodec", "encodec_stereo", "dac", "mimi"])
+@pytest.mark.parametrize("name", ["encodec", "encodec_stereo", "dac", "mimi", "snac"])
 def test_a_sound_through_codes_is_what_the_model_gives(name):
     codec = tl.AudioCodec(Case(name).folder)
     two = codec.channels == 2
@@ -105,3 +108,54 @@ def test_what_does_not_fit_is_told():
         dac.model.decode(audio_codes=tl.zeros(1, 4, 5, dtype=tl.i64))
     with pytest.raises(ModelError, match="expected an audio codec, found Wav2Vec2ForCTC"):
         tl.AudioCodec(Case("wav2vec2_ctc").folder)
+
+
+def test_books_of_several_rates():
+    """A coarser book has fewer codes; all of a sound come back, and no fewer books can be asked."""
+    codec = tl.AudioCodec(Case("snac").folder)
+    sound = wave(205)
+    made = codec.encode(sound)
+    # Whole windows of 24 samples, of which a book has a code for each 24, 12 and 6.
+    assert [tuple(each.shape) for each in made.codes] == [(9,), (18,), (36,)]
+    assert codec.decode(made).samples.shape == (205,)
+    for option in ({"books": 2}, {"bandwidth": 6.0}):
+        with pytest.raises(ArgumentError, match=f"no {next(iter(option))} for SnacModel"):
+            codec.encode(sound, **option)
+    for wrong in (made.codes[:2], (*made.codes[:2], made.codes[2][:-1])):
+        with pytest.raises(ShapeError, match="strides"):
+            codec.model.decode(audio_codes=[each.unsqueeze(0) for each in wrong])
+
+
+def test_noise_follows_the_seed_and_the_signal(tmp_path):
+    """Of weights that are all the same, noise alone tells two calls apart."""
+    case = Case("snac")
+    quiet = case.load()
+    values = {**quiet.config_values, "noise": True}
+    noisy = type(quiet)(type(quiet.config).read(Fields(values, "made"))).eval()
+    own = {name: x for name, x in noisy.state_dict().items() if ".block.2.linear." in name}
+    assert len(own) == 4  # two blocks, lengths and directions
+    given = dict(quiet.state_dict())
+    x = case.inputs["input_values"]
+    with tl.inference_mode():
+        codes = quiet.encode(x).audio_codes
+        want = quiet.decode(audio_codes=codes).numpy()
+        for name, held in noisy.state_dict().items():
+            if name not in own:
+                held.copy_(given[moved(name)])
+        drawn = []
+        for seed in (1, 2, 1):
+            tl.manual_seed(seed)
+            drawn.append(noisy.decode(audio_codes=codes).numpy())
+        for name, held in own.items():
+            if name.endswith("original0"):
+                held.fill_(0)
+        silent = noisy.decode(audio_codes=codes).numpy()
+    assert np.array_equal(drawn[0], drawn[2])
+    assert np.abs(drawn[0] - drawn[1]).max() > 1e-3
+    np.testing.assert_allclose(silent, want, atol=1e-6)
+
+
+def moved(name):
+    """The name without noise, which stands third in a block of the decoder."""
+    found = re.fullmatch(r"(decoder\.model\.[34]\.block\.)([345])(\..*)", name)
+    return name if found is None else f"{found[1]}{int(found[2]) - 1}{found[3]}"

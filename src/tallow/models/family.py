@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tallow.errors import ConfigWarning, DTypeError, ModelError, expect
 from tallow.lazy_dataclasses import dataclass
@@ -116,12 +116,18 @@ def _from_values(
     return ModelSpec(row, model, cfg, source)
 
 
+# Families whose checkpoints name none, by a key that only they have.
+_UNNAMED: Final = {"vq_strides": "snac"}
+
+
 def _named(values: Mapping[str, Any]) -> object:
     """The family that a config names: by its architectures where `model_type` is another's.
 
     Checkpoints whose code stands beside them borrow the types of others.
     """
     kind, names = values.get("model_type"), values.get("architectures")
+    if kind is None:
+        return next((name for key, name in _UNNAMED.items() if key in values), None)
     row = FAMILIES.get(kind) if isinstance(kind, str) else None
     if row is None or not isinstance(names, list):
         return kind

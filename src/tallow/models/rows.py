@@ -207,6 +207,7 @@ siglip2_vision_model = siglip2: Siglip2VisionModel
 siglip_text_model = siglip: SiglipTextModel
 siglip_vision_model = siglip: SiglipVisionModel
 silero_vad: SileroVadModel
+snac: SnacModel
 smollm3: SmolLM3ForCausalLM=SmolLM3 SmolLM3Model SmolLM3ForSequenceClassification
     SmolLM3ForTokenClassification SmolLM3ForQuestionAnswering
 smolvlm = idefics3: SmolVLMForConditionalGeneration

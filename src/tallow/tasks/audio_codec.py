@@ -18,11 +18,12 @@ from tallow.tensor import Tensor
 class AudioCodes:
     """`codes` (books, n) of a sound of `length` samples; of EnCodec's pieces (pieces, books, n).
 
+    SNAC's books are of several rates: then they are a tuple of tensors `(n / stride,)`.
     `scales` are what the samples of each piece were divided by, and `short` how much shorter the
     last piece is, where a model has pieces.
     """
 
-    codes: Tensor
+    codes: Tensor | tuple[Tensor, ...]
     length: int
     scales: tuple[float, ...] | None = None
     short: int = 0
@@ -31,7 +32,7 @@ class AudioCodes:
 class AudioCodec:
     """A codec: `codec.decode(codec.encode("a.wav"))` is what is left of a sound.
 
-    `ref` is a model of transformers' EnCodec, DAC or Mimi, as of `tallow.models.load`.
+    `ref` is a model of EnCodec, DAC, Mimi or SNAC, as of `tallow.models.load`.
 
     Raises:
         HubError, FormatError, ModelError: the model is not there, damaged, or no codec.
@@ -52,6 +53,11 @@ class AudioCodec:
     def channels(self) -> int:
         """1, or 2 for stereo."""
         return int(getattr(self.model.config, "audio_channels", 1))
+
+    @property
+    def _strided(self) -> bool:
+        """Whether its books are of several rates."""
+        return hasattr(self.model.config, "vq_strides")
 
     def encode(
         self,
@@ -75,13 +81,12 @@ class AudioCodec:
                ArgumentError)  # fmt: skip
         hop = getattr(self.model.config, "hop_length", 1)  # DAC's sounds have whole frames
         given = F.pad(x, [0, -x.shape[1] % hop])
-        own = hasattr(self.model.config, "target_bandwidths")
-        other, name = (books, "books") if own else (bandwidth, "bandwidth")
-        kind = type(self.model).__name__
-        expect(other is None, "encode", f"no {name} for {kind}", other, ArgumentError)
+        options = self._options(bandwidth, books)
         with inference_mode():
-            found = self.model.encode(given.unsqueeze(0), **self._options(bandwidth, books))
-        if not own:
+            found = self.model.encode(given.unsqueeze(0), **options)
+        if self._strided:
+            return AudioCodes(tuple(each[0] for each in found.audio_codes), x.shape[1])
+        if "bandwidth" not in options:
             return AudioCodes(found.audio_codes[0], x.shape[1])
         scales = [each for each in found.audio_scales if each is not None]
         told = tuple(each.item() for each in scales) if scales else None
@@ -90,15 +95,25 @@ class AudioCodec:
         )
 
     def _options(self, bandwidth: float | None, books: int | None) -> dict[str, Any]:
-        if hasattr(self.model.config, "target_bandwidths"):
+        own = hasattr(self.model.config, "target_bandwidths")
+        kind = type(self.model).__name__
+        refused = {"bandwidth": None if own else bandwidth}
+        refused["books"] = books if own or self._strided else None
+        for name, value in refused.items():
+            expect(value is None, "encode", f"no {name} for {kind}", value, ArgumentError)
+        if own:
             return {"bandwidth": bandwidth}
+        if self._strided:
+            return {}
         name = "n_quantizers" if hasattr(self.model.config, "n_codebooks") else "num_quantizers"
         return {name: books}
 
     def decode(self, codes: AudioCodes) -> Sound:
         """The sound of codes: samples `(length,)`, or `(2, length)` of a stereo codec, and rate."""
         with inference_mode():
-            if codes.codes.ndim == 3:
+            if isinstance(codes.codes, tuple):
+                made = self.model.decode(audio_codes=[each.unsqueeze(0) for each in codes.codes])
+            elif codes.codes.ndim == 3:
                 from tallow.factories import tensor
 
                 scales = None

@@ -39,26 +39,49 @@ class NormedConv1d(WeightNorm):
     """A convolution of normed weight, by the outputs."""
 
     def __init__(
-        self, size: int, out: int, kernel: int, stride: int = 1, dilation: int = 1
+        self,
+        size: int,
+        out: int,
+        kernel: int,
+        stride: int = 1,
+        dilation: int = 1,
+        *,
+        padding: int = 0,
+        groups: int = 1,
+        bias: bool = True,
     ) -> None:
-        super().__init__(out, size, kernel, bias=out)
+        super().__init__(out, size // groups, kernel, bias=out if bias else None)
         self.stride, self.dilation = stride, dilation
+        self.padding, self.groups = padding, groups
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, size, length)` → `(batch, out, …)`."""
-        return conv1d(x, self.weight, self.bias, self.stride, dilation=self.dilation)
+        where = self.stride, self.padding, self.dilation, self.groups
+        return conv1d(x, self.weight, self.bias, *where)
 
 
 class NormedConvTranspose1d(WeightNorm):
     """A transposed convolution of normed weight, by the inputs."""
 
-    def __init__(self, size: int, out: int, kernel: int, stride: int) -> None:
+    def __init__(
+        self,
+        size: int,
+        out: int,
+        kernel: int,
+        stride: int,
+        *,
+        padding: int = 0,
+        output_padding: int = 0,
+    ) -> None:
         super().__init__(size, out, kernel, bias=out)
-        self.stride = stride
+        self.stride, self.padding, self.behind = stride, padding, output_padding
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(batch, size, length)` → `(batch, out, (length - 1) * stride + kernel)`."""
-        return conv_transpose1d(x, self.weight, self.bias, self.stride)
+        """`(batch, size, length)` → `(batch, out, (length - 1) * stride + kernel)`, cut by padding.
+
+        That is twice `padding`, less `output_padding`.
+        """
+        return conv_transpose1d(x, self.weight, self.bias, self.stride, self.padding, self.behind)
 
 
 def pad_sound(x: Tensor, before: int, behind: int, mode: str) -> Tensor:

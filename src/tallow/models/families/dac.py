@@ -6,14 +6,14 @@ import math
 
 from tallow.errors import ArgumentError, expect
 from tallow.models.base import Model
-from tallow.models.blocks.embedding import Embedding
+from tallow.models.blocks.cosine_book import CosineBook
 from tallow.models.blocks.snake import Snake, SnakeUnit
 from tallow.models.configs import Config, layers, size, sizes
 from tallow.models.fields import Fields
 from tallow.models.outputs import Output
 from tallow.nn import Conv1d, ConvTranspose1d, Module, ModuleList
 from tallow.nn import functional as F
-from tallow.ops import cat, matmul, stack
+from tallow.ops import cat, stack
 from tallow.tensor import Tensor
 
 _DILATIONS = (1, 3, 9)
@@ -137,31 +137,18 @@ class DacDecoder(Module):
         return self.conv2(self.snake1(x)).tanh()
 
 
-class DacQuantizer(Module):
-    """A codebook of few numbers, in which what is nearest has the largest cosine."""
-
-    def __init__(self, cfg: DacConfig) -> None:
-        self.in_proj = Conv1d(cfg.width, cfg.codebook_dim, 1)
-        self.out_proj = Conv1d(cfg.codebook_dim, cfg.width, 1)
-        self.codebook = Embedding(cfg.codebook_size, cfg.codebook_dim)
-        self.codebook.computes_in_f32 = True  # for products with it
-
-    def nearest(self, x: Tensor) -> Tensor:
-        """`(batch, codebook_dim, n)` → `(batch, n)`."""
-        seen = F.normalize(x.transpose(1, 2), dim=-1)
-        table = F.normalize(self.codebook.weight, dim=-1)
-        return (2 * matmul(seen, table.T) + table.square().sum(1)).argmax(-1)
-
-    def latents(self, codes: Tensor) -> Tensor:
-        """Numbers `(batch, n)` → `(batch, codebook_dim, n)`."""
-        return self.codebook(codes).transpose(1, 2)
+def _book(cfg: DacConfig) -> CosineBook:
+    """One codebook, between convolutions of single frames."""
+    into = Conv1d(cfg.width, cfg.codebook_dim, 1)
+    back = Conv1d(cfg.codebook_dim, cfg.width, 1)
+    return CosineBook(into, back, cfg.codebook_size, cfg.codebook_dim)
 
 
 class Quantizers(Module):
     """The codebooks."""
 
     def __init__(self, cfg: DacConfig) -> None:
-        self.quantizers = ModuleList(DacQuantizer(cfg) for _ in range(cfg.n_codebooks))
+        self.quantizers = ModuleList(_book(cfg) for _ in range(cfg.n_codebooks))
 
 
 class DacEncoded(Output):
