@@ -40,6 +40,16 @@ def generate(
     logprobs: Annotated[
         int | None, Option("With --json: of each token, and of so many of the likeliest.", min=0)
     ] = None,
+    context_shift: Annotated[
+        int | None,
+        Option(
+            "Go on when the context is full, without the first half of what stands behind so "
+            "many first tokens; -1: the prompt.",
+            min=-1,
+            metavar="KEEP",
+            absent="end there",
+        ),
+    ] = None,
     no_special: Annotated[bool, Option("Take control tokens in the text for plain text.")] = False,
     json: options.Json = False,
     activations: options.ActivationsOption = Activations.INT8,
@@ -77,6 +87,7 @@ def generate(
         json_schema=json_schema and options.read_text(json_schema, "--json-schema"),
         regex=regex,
         logprobs=logprobs,
+        context_shift=context_shift,
         grammar=grammar and options.read_text(grammar, "--grammar"),
     )
     text = prompt or ""

@@ -20,7 +20,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tallow.generate.events import Event, FinishReason, Piece, Progress, Result
-from tallow.generate.loop import Cancel, RowEvent, generate, generate_rows, token_ids
+from tallow.generate.given import token_ids
+from tallow.generate.loop import Cancel, RowEvent, generate, generate_rows
 from tallow.generate.protocol import ContextGenerative, Generative
 from tallow.generate.sampling import (
     Sampler,

@@ -7,23 +7,22 @@ from collections.abc import (
     Callable,
     Collection,
     Generator,
-    Iterable,
     Iterator,
-    Mapping,
     Sequence,
-    Set,
 )
-from operator import index
+from sys import maxsize
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from tallow.errors import ArgumentError, ContextError, DTypeError, expect
+from tallow.errors import ArgumentError, expect
 from tallow.generate.events import Event, FinishReason, Piece, Progress, Result
+from tallow.generate.given import check_prompt, check_room, checked_embeds, token_ids
 from tallow.generate.logprobs import TokenLogprob, token_logprob
 from tallow.generate.prefill import CHUNK, Prefill, reuse
 from tallow.generate.prompts import MixedPrompt
 from tallow.generate.protocol import Generative
 from tallow.generate.sampling import Sampler, SamplingParams, refuse_non_finite
+from tallow.generate.shifting import kept, shift
 from tallow.generate.speculation import (
     NUM_SPECULATIVE_TOKENS,
     Speculation,
@@ -78,7 +77,7 @@ def generate(
 
     A model without a tokenizer gives ids and no text, so that no stop strings can be asked for.
     """
-    embeds = None if inputs_embeds is None else _checked_embeds(inputs_embeds, prompt)
+    embeds = None if inputs_embeds is None else checked_embeds(inputs_embeds, prompt)
     most = num_speculative_tokens
     vectors = embeds is not None or isinstance(prompt, MixedPrompt)
     proposer = proposer_of(model, speculation, most, embeds=vectors)
@@ -128,6 +127,8 @@ def _run_groups(
     cancelled: Callable[[], bool],
     make_state: Callable[[int, int], State],
 ) -> Iterator[RowEvent]:
+    if any(row.keep is not None for row in rows):  # a shift is of all rows of a state
+        size = 1
     for first in range(0, len(rows), size):
         group = rows[first : first + size]
         longest = max(row.known for row in group)
@@ -189,27 +190,26 @@ class _Row:
         at: int = 0,
     ) -> None:
         self.at, self.embeds = at, embeds
-        self.fed: Sequence[int] | MixedPrompt = prompt
+        mixed = isinstance(prompt, MixedPrompt)
         self.prompt = token_ids(prompt.ids if isinstance(prompt, MixedPrompt) else prompt, where)
-        if not isinstance(prompt, MixedPrompt):
-            self.fed = self.prompt
+        self.fed = prompt if mixed else self.prompt
         self.known = len(self.prompt) if embeds is None else embeds.shape[1]
-        if embeds is None and self.fed is self.prompt:
-            _check_prompt(self.prompt, model.vocab_size, where)
-        _check_room(self.known, model.context, where)
+        ids = self.prompt if embeds is None and not mixed else None
+        if ids is not None:
+            check_prompt(ids, model.vocab_size, where)
+        check_room(self.known, model.context, where)
         if tokenizer is None and model.has_tokenizer:
             tokenizer = model.tokenizer
         if tokenizer is None and params.stop:
-            wanted = "none for a model without a tokenizer"
-            raise ArgumentError(f"SamplingParams.stop: expected {wanted}")
+            raise ArgumentError("SamplingParams.stop: expected none for a model without tokenizer")
         ends: Collection[int] = model.end_ids if tokenizer is None else tokenizer.eos_ids
         self.ends = () if params.ignore_eos else ends
         self.sampler = Sampler(params, ends=ends)
         self.logprobs: list[TokenLogprob] = []
         self.constraint = _constraint(params, tokenizer, ends, model.vocab_size)
         self.text = _Text(tokenizer, params.stop)
-        room = model.context - self.known
-        self.limit = room if params.max_tokens is None else min(params.max_tokens, room)
+        self.keep = kept(params, ids, model.context, tokenizer)
+        self.limit = _limit(params, None if self.keep is not None else model.context - self.known)
         self.tokens = list(self.prompt)  # of embeddings, there are none
         self.first, self.reused = len(self.tokens), 0
         self.reason: FinishReason | None = None
@@ -261,6 +261,11 @@ class _Row:
         )  # fmt: skip
 
 
+def _limit(params: SamplingParams, room: int | None) -> int:
+    """How many tokens at most, where there is `room` for so many or for any number."""
+    return min(maxsize if each is None else each for each in (params.max_tokens, room))
+
+
 def _prefill(
     fed: Prefill, rows: list[_Row], cancelled: Callable[[], bool]
 ) -> Generator[RowEvent, None, bool]:
@@ -278,8 +283,13 @@ def _prefill(
     return False
 
 
-def _advance(step: Step, live: list[_Row], state: State) -> list[Tensor]:
+def _advance(model: Generative, step: Step, live: list[_Row], state: State) -> list[Tensor]:
     """Feed the last token of each row; the logits of the next."""
+    keep = live[0].keep  # those who shift are alone
+    if keep is not None and state.lengths[0] >= model.context:
+        if isinstance(step, SpeculativeStep):
+            step.forget()
+        shift(model, state, keep)
     after = step([row.tokens[-1] for row in live])
     for row, held in zip(live, state.tokens, strict=True):
         if row.embeds is None:  # ids behind embeddings are not the beginning of anything
@@ -310,7 +320,7 @@ def _run(
             break
         begin = perf_counter()
         if logits[0] is None:
-            logits = _advance(step, live, state)
+            logits = _advance(model, step, live, state)
         pieces = [
             row.choose(each) for row, each in zip(live, logits, strict=True) if each is not None
         ]
@@ -337,44 +347,6 @@ def _constraint(
     from tallow.generate.constraints import constraint_of
 
     return constraint_of(params, tokenizer, ends, vocabulary)
-
-
-def _checked_embeds(embeds: Tensor, prompt: Sequence[int] | MixedPrompt) -> Tensor:
-    good = embeds.ndim in (2, 3) and embeds.dtype.kind == "f" and len(prompt) == 0
-    wanted = "floats of shape (length, size) and no prompt"
-    expect(good and 0 not in embeds.shape, "inputs_embeds", wanted, embeds.shape)
-    rows = embeds if embeds.ndim == 3 else embeds.unsqueeze(0)
-    expect(rows.shape[0] == 1, "inputs_embeds", "one row", rows.shape[0])
-    return rows
-
-
-def token_ids(ids: Iterable[int], where: str) -> list[int]:
-    """`ids` as integers.
-
-    Raises:
-        DTypeError: they are something else.
-    """
-    if isinstance(ids, (str, bytes, Mapping, Set)) or not isinstance(ids, Iterable):
-        raise DTypeError(f"{where}: expected token ids, got {type(ids).__name__}")
-    found = []
-    for token in ids:
-        try:
-            found.append(index(token))
-        except TypeError:
-            raise DTypeError(f"{where}: expected token ids, got {token!r}"[:200]) from None
-    return found
-
-
-def _check_prompt(ids: list[int], vocabulary: int, where: str) -> None:
-    expect(bool(ids), where, "at least one token", "none", ArgumentError)
-    outside = next((token for token in ids if not 0 <= token < vocabulary), 0)
-    expect(outside == 0, where, f"ids from 0 to {vocabulary - 1}", outside, ArgumentError)
-
-
-def _check_room(known: int, context: int, where: str) -> None:
-    if known >= context:
-        wanted = f"fewer than {context} tokens (the model's context, which context= overrides)"
-        raise ContextError(f"{where}: expected {wanted}, got {known}")
 
 
 def _as_function(cancel: Cancel | None) -> Callable[[], bool]:

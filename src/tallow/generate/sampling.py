@@ -61,6 +61,7 @@ class SamplingOptions(TypedDict, total=False):
     regex: str | None
     grammar: str | None
     logprobs: int | None
+    context_shift: int | None
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class SamplingParams:
     """How tokens are chosen and when to end; the defaults choose the most likely one.
 
     - `max_tokens`: how many at most; None: until the context is full.
+    - `context_shift`: go on when it is full, without the first half of what stands behind so many
+      first tokens (-1: the prompt); None: the answer ends there.
     - `temperature`: divides the logits; 0 is greedy.
     - `top_k`: only the k most likely (0: all); `top_p`: only the most likely that make up this
       probability (1: all); `min_p`: only those above this share of the likeliest's (0: all);
@@ -116,6 +119,7 @@ class SamplingParams:
     regex: str | None = None
     grammar: str | None = None
     logprobs: int | None = None
+    context_shift: int | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.stop, str):
@@ -124,7 +128,7 @@ class SamplingParams:
             object.__setattr__(self, "stop", tuple(self.stop))
         for name, (kinds, low, high, wanted) in _RANGES.items():
             value = getattr(self, name)
-            if value is None and name in ("max_tokens", "seed", "logprobs"):
+            if value is None and name in ("max_tokens", "seed", "logprobs", "context_shift"):
                 continue
             good = isinstance(value, kinds) and not isinstance(value, bool)
             good = good and math.isfinite(value) and low <= value <= high
@@ -211,6 +215,7 @@ _RANGES: dict[str, tuple[Any, float, float, str]] = {
     "penalty_window": (int, -1, _ANY, "an integer of at least -1"),
     "logprobs": (int, 0, 2**31 - 1, "an integer of at least 0, or None"),
     "seed": (int, -_ANY, _ANY, "an integer, or None"),
+    "context_shift": (int, -1, _ANY, "an integer of at least -1, or None"),
 }
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "bad_words_ids": (is_id_lists, "lists of token ids"),

@@ -190,6 +190,7 @@ class SpeculativeStep:
     def _pass(self, token: int) -> None:
         answer, state = self._answer, self._state
         room = answer.limit - (len(answer.tokens) - answer.first) - 1
+        room = min(room, self._model.context - state.lengths[0] - 1)
         count = max(n for n in self._counts[: self._level + 1] if n <= room)
         again = self._taken_back()
         if again:  # fewer guesses or some more, so that there is a plan of that width
@@ -227,6 +228,10 @@ class SpeculativeStep:
         self._mark.rewind()
         self._state.tokens[0].extend(known[len(self._state.tokens[0]) :])
         return right
+
+    def forget(self) -> None:
+        """Begin anew: what the state holds is about to be other tokens."""
+        self._guesses, self._at, self._ids = [], 0, []
 
     def settle(self) -> None:
         """Let recurrent layers forget guesses that nobody has asked about."""
