@@ -25,12 +25,14 @@ class StepBack(Module):
 
     def __init__(self, size: int, name: str) -> None:
         self.name = name
-        self.taps = tensor([[1.0, -1.0]] * size, dtype=f32, device="cpu")
+        # One row for all channels, as a hostile config may say any number of them.
+        self.size, self.taps = size, tensor([[1.0, -1.0]], dtype=f32, device="cpu")
 
     def forward(self, x: Tensor, state: Recurrent | None = None) -> Tensor:
         """`(batch, n, size)` → the same shape; a state has `(1, size)` under the name."""
         held, counts = (None, None) if state is None else (state.held(self.name), state.counts)
-        return causal_conv1d(x, self.taps.to(x.device), None, held, counts)
+        taps = self.taps.to(x.device).expand(self.size, 2)
+        return causal_conv1d(x, taps, None, held, counts)
 
 
 class HeadNorm(Module):
