@@ -69,7 +69,7 @@ LANGUAGE: dict[str, Row] = {
             ("cohere", "Cohere"), ("cohere2", "Cohere2"), ("glm", "Glm"), ("glm4", "Glm4"),
             ("smollm3", "SmolLM3"), ("starcoder2", "Starcoder2"), ("stablelm", "StableLm"),
             ("nemotron", "Nemotron"), ("helium", "Helium"), ("exaone4", "Exaone4"),
-            ("seed_oss", "SeedOss"), ("arcee", "Arcee"),
+            ("seed_oss", "SeedOss"), ("arcee", "Arcee"), ("apertus", "Apertus"),
             ("ernie4_5", "Ernie4_5"), ("hunyuan_v1_dense", "HunYuanDenseV1"), ("phi", "Phi"),
                     )
     },
@@ -98,6 +98,7 @@ LANGUAGE: dict[str, Row] = {
     "hunyuan_v1_moe": decoder(
         "HunYuanMoEV1", num_experts=16, moe_topk=4, intermediate_size=256
     ),
+    "granite_swa": decoder("GraniteSWA", sliding_window=48),
     "dots1": decoder("Dots1", **ROUTED),
     "exaone_moe": decoder("ExaoneMoe", **EXPERTS, sliding_window=48),
     "minimax_m2": decoder("MiniMaxM2", **LOCAL_EXPERTS, rotary_dim=32),

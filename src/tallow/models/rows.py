@@ -7,6 +7,7 @@ from __future__ import annotations
 FAMILIES = """
 albert: AlbertModel AlbertForPreTraining AlbertForMaskedLM AlbertForSequenceClassification
     AlbertForTokenClassification AlbertForQuestionAnswering AlbertForMultipleChoice
+apertus: ApertusForCausalLM=Apertus ApertusModel ApertusForTokenClassification
 arcee: ArceeForCausalLM=Arcee ArceeModel ArceeForSequenceClassification
     ArceeForTokenClassification ArceeForQuestionAnswering
 baichuan: BaichuanForCausalLM=Baichuan BaichuanModel BaiChuanForCausalLM=Baichuan
@@ -95,6 +96,7 @@ gpt_oss: GptOssForCausalLM=GptOss GptOssModel GptOssForSequenceClassification
     GptOssForTokenClassification
 gptj: GPTJForCausalLM GPTJModel
 granite: GraniteForCausalLM=Granite GraniteModel
+granite_swa = granite: GraniteSWAForCausalLM=GraniteSWA GraniteSWAModel
 granitemoe: GraniteMoeForCausalLM=GraniteMoe GraniteMoeModel
 granitemoehybrid: GraniteMoeHybridModel GraniteMoeHybridForCausalLM
 helium: HeliumForCausalLM=Helium HeliumModel HeliumForSequenceClassification
@@ -207,10 +209,10 @@ siglip2_vision_model = siglip2: Siglip2VisionModel
 siglip_text_model = siglip: SiglipTextModel
 siglip_vision_model = siglip: SiglipVisionModel
 silero_vad: SileroVadModel
-snac: SnacModel
 smollm3: SmolLM3ForCausalLM=SmolLM3 SmolLM3Model SmolLM3ForSequenceClassification
     SmolLM3ForTokenClassification SmolLM3ForQuestionAnswering
 smolvlm = idefics3: SmolVLMForConditionalGeneration
+snac: SnacModel
 stablelm: StableLmForCausalLM=StableLm StableLmModel StableLmForSequenceClassification
     StableLmForTokenClassification
 starcoder2: Starcoder2ForCausalLM=Starcoder2 Starcoder2Model Starcoder2ForSequenceClassification
@@ -294,6 +296,7 @@ gpt-oss: gpt_oss
 gpt2: gpt2
 gptneox: gpt_neox
 granite: granite
+granite_swa: granite_swa
 granitehybrid: granitemoehybrid
 granitemoe: granitemoe
 hunyuan-dense: hunyuan_v1_dense

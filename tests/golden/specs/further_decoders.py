@@ -41,6 +41,17 @@ SPECS = {
     **decoder("seed_oss", "SeedOss", head_dim=16),
     **decoder("arcee", "Arcee"),
     **decoder(
+        "apertus", "Apertus", rope_parameters={
+            "rope_type": "llama3", "rope_theta": 100.0, "factor": 8.0, "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0, "original_max_position_embeddings": 16,
+        }, pad_token_id=0,
+    ),
+    **decoder(
+        "granite_swa", "GraniteSWA", num_hidden_layers=3, sliding_window=5,
+        layer_rope_theta=[0, 100.0, 100.0], embedding_multiplier=1.5, attention_multiplier=0.3,
+        residual_multiplier=0.6, logits_scaling=1.3,
+    ),
+    **decoder(
         "dots1", "Dots1", STDS, **ROUTED, head_dim=16, num_key_value_heads=4, n_routed_experts=8,
         n_shared_experts=2, first_k_dense_replace=1, n_group=4, topk_group=2, norm_topk_prob=True,
         routed_scaling_factor=1.5,
