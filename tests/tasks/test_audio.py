@@ -150,3 +150,15 @@ def test_resampling_keeps_a_tone():
     want = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
     assert found.shape == want.shape
     np.testing.assert_allclose(found[500:-500], want[500:-500], atol=1e-3)
+
+
+def test_a_flac_whose_head_promises_more_than_memory_holds(tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    path = tmp_path / "a.flac"
+    soundfile.write(path, VALUES.T, 8000)
+    raw = bytearray(path.read_bytes())
+    # STREAMINFO (RFC 9639, 8.2): rate, channels, bits and, in the last 36 bits, the samples.
+    told = int.from_bytes(raw[18:26], "big") | (1 << 36) - 1
+    raw[18:26] = told.to_bytes(8, "big")
+    with pytest.raises(FormatError, match="file: expected at most 4294967296 samples, got"):
+        load_audio(bytes(raw))

@@ -233,7 +233,7 @@ def test_files_that_are_none(tmp_path):
     with pytest.raises(FormatError, match=r"a\.wav"):
         speech_samples(path)
     save_audio(path, tl.zeros(0), 16000)
-    with pytest.raises(ArgumentError, match=r"a\.wav'?: Transcriber: expected a sound of at least"):
+    with pytest.raises(ArgumentError, match=r"a\.wav: Transcriber: expected a sound of at least"):
         speech_samples(path)
     with pytest.raises(ArgumentError, match="no rate beside a file"):
         speech_samples(path, 16000)

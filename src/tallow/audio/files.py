@@ -147,6 +147,9 @@ _DECODERS: dict[int, Callable[[bytes], Tensor]] = {
 }
 
 
+_MOST = 1 << 32  # samples of all channels: a day at 48000 Hz
+
+
 def _by_soundfile(raw: bytes, name: str) -> tuple[Tensor, int]:
     try:
         import soundfile
@@ -155,7 +158,13 @@ def _by_soundfile(raw: bytes, name: str) -> tuple[Tensor, int]:
             f"{name}: sound that is no PCM wav needs soundfile: pip install 'tallow[audio]'"
         ) from error
     try:
-        found, rate = soundfile.read(io.BytesIO(raw), dtype="float32", always_2d=True)
+        with soundfile.SoundFile(io.BytesIO(raw)) as file:
+            rate, count = file.samplerate, file.frames * file.channels
+            if count > _MOST:  # as its head says, for which memory is taken
+                raise FormatError(name, "file", f"at most {_MOST} samples", count)
+            found = file.read(dtype="float32", always_2d=True)
+    except FormatError:
+        raise
     except (soundfile.LibsndfileError, RuntimeError, ValueError, TypeError) as error:
         why = getattr(error, "error_string", error)  # without the name of our buffer
         raise FormatError(name, "file", "a sound", why) from None

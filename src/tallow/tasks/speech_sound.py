@@ -37,7 +37,7 @@ def speech_samples(audio: Any, rate: int | None = None, where: str = "Transcribe
         said = "no rate beside a file, which has its own"
         expect(rate is None, where, said, rate, ArgumentError)
         samples, own = load_audio(audio)
-        name = f"{os.fspath(audio)!r}: " if isinstance(audio, str | os.PathLike) else ""
+        name = f"{os.fspath(audio)}: " if isinstance(audio, str | os.PathLike) else ""
     else:
         samples, own = as_mono(audio, where), RATE if rate is None else rate
         good = type(own) is int and own > 0
