@@ -142,6 +142,10 @@ LANGUAGE: dict[str, Row] = {
     "jamba": decoder(
         "Jamba", num_experts=8, attn_layer_period=4, attn_layer_offset=2, use_mamba_kernels=False
     ),
+    "nemotron_h": decoder(
+        "NemotronH", drop=("num_hidden_layers",), layers_block_type=["linear_attention", "mlp"] * 2,
+        mamba_num_heads=12, mamba_head_dim=64, n_groups=1, ssm_state_size=64,
+    ),
     "lfm2": decoder("Lfm2"),
     "lfm2_moe": decoder("Lfm2Moe", drop=("head_dim",), **EXPERTS, num_dense_layers=1),
     "recurrent_gemma": decoder("RecurrentGemma", attention_window_size=48),

@@ -217,6 +217,11 @@ def stored_names(model, folder: Path, grads) -> dict[str, torch.Tensor]:
     """Gradients under the names that `save_pretrained` writes, joined where it joins tensors."""
     own = {n: p.detach().float() for n, p in model.named_parameters()}
     files = {n: t.float() for n, t in load_file(folder / "model.safetensors").items()}
+    if any(n.startswith("backbone.") for n in files) and any(n.startswith("model.") for n in own):
+        grads, own = (
+            {n.replace("model.", "backbone.", 1): t for n, t in each.items()}
+            for each in (grads, own)
+        )
     # Our module of the hybrid has the file's own tensors.
     stacked = folder.name.startswith("granitemoehybrid") and any("input_linear" in n for n in files)
     if not stacked:

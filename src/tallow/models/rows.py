@@ -155,6 +155,7 @@ mt5: MT5Model MT5ForConditionalGeneration MT5EncoderModel MT5ForSequenceClassifi
     MT5ForTokenClassification MT5ForQuestionAnswering
 nemotron: NemotronForCausalLM=Nemotron NemotronModel NemotronForSequenceClassification
     NemotronForTokenClassification NemotronForQuestionAnswering
+nemotron_h: NemotronHForCausalLM NemotronHModel
 new: NewModel NewForMaskedLM NewForSequenceClassification NewForTokenClassification
     NewForQuestionAnswering NewForMultipleChoice
 nomic_bert: NomicBertModel NomicBertForMaskedLM NomicBertForSequenceClassification

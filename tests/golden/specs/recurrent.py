@@ -34,6 +34,20 @@ MIXED = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
+NEMOTRON = {
+    **MIXED,
+    "head_dim": 16,
+    "layers_block_type": ["linear_attention", "moe", "full_attention", "mlp"],
+    "ssm_state_size": 8,
+    "mamba_num_heads": 4,
+    "mamba_head_dim": 16,
+    "n_groups": 2,
+    "chunk_size": 4,
+    "n_routed_experts": 6,
+    "moe_intermediate_size": 16,
+    "moe_shared_expert_intermediate_size": 24,
+    "routed_scaling_factor": 1.5,
+}
 CONVOLUTIONS = {
     **MIXED,
     "num_hidden_layers": 3,
@@ -155,6 +169,15 @@ SPECS = {
     **recurrent("granitemoehybrid", "GraniteMoeHybrid", GRANITE),
     # The reference does not put its recurrent states in the order of beams.
     **recurrent("recurrent_gemma", "RecurrentGemma", GRIFFIN, stds=GRIFFIN_STDS, searches=GREEDY),
+    "nemotron_h": Spec(
+        "NemotronHForCausalLM", "NemotronHConfig", NEMOTRON, texts(), ("logits", "hidden_states"),
+        stds=STATES, options=HIDDEN,
+    ),
+    "nemotron_h_generate": Spec(
+        "NemotronHForCausalLM", "NemotronHConfig",
+        {**NEMOTRON, "moe_latent_size": 16, "n_group": 2, "topk_group": 1},
+        texts(pad=None), ("logits",), stds=STATES, generate=GREEDY,
+    ),
     **recurrent("qwen3_next", "Qwen3Next", {**QWEN3_NEXT, "pad_token_id": None}),
     "qwen3_next_biased": Spec(
         "Qwen3NextForCausalLM", "Qwen3NextConfig",
