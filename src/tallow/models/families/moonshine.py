@@ -8,7 +8,6 @@ from typing import Any
 from tallow.dtype import i64
 from tallow.errors import ArgumentError, expect
 from tallow.factories import arange
-from tallow.models import losses
 from tallow.models.blocks.activation import ACTIVATIONS, linear_then
 from tallow.models.blocks.attention import Attention
 from tallow.models.blocks.embedding import Embedding
@@ -16,13 +15,13 @@ from tallow.models.blocks.heads import as_mask
 from tallow.models.blocks.rope import Rope
 from tallow.models.blocks.seq2seq import Seq2SeqModelOutput
 from tallow.models.configs import Config, activation, custom, layers, size, token
-from tallow.models.encoder_decoder import Seq2SeqOutput, shifted
+from tallow.models.encoder_decoder import Seq2SeqOutput
 from tallow.models.fields import Fields
-from tallow.models.generation import EncoderDecoderModel
 from tallow.models.outputs import BaseOutput
+from tallow.models.speech_text import SpeechToText, encoded_of
 from tallow.models.states import SelfAndCross, State
 from tallow.models.text_decoder import DecoderInputs, LayerInputs, TextStack
-from tallow.nn import Conv1d, GroupNorm, LayerNorm, Linear, Module, ModuleList, tie
+from tallow.nn import Conv1d, GroupNorm, LayerNorm, Linear, Module, ModuleList
 from tallow.nn import functional as F
 from tallow.tensor import Tensor
 
@@ -315,14 +314,10 @@ class MoonshineModel(MoonshineStack):
         `encoder_outputs` stand in the place of samples; `attention_mask` `(batch, length)` is of
         samples either way.
         """
-        encoded = encoder_outputs
-        if encoded is None:
-            given = input_values is not None
-            expect(given, "forward", "input_values or encoder_outputs", "neither", ArgumentError)
-            encoded = self.encoder(
-                input_values, attention_mask, output_hidden_states=output_hidden_states
-            )
-        assert encoded is not None
+        encoded = encoded_of(
+            encoder_outputs, self.encoder, "input_values", input_values, attention_mask,
+            output_hidden_states=output_hidden_states,
+        )  # fmt: skip
         seen: list[Tensor] | None = [] if output_hidden_states else None
         mask = None if attention_mask is None else position_mask(attention_mask)
         x = self.hidden(
@@ -333,20 +328,17 @@ class MoonshineModel(MoonshineStack):
         return Seq2SeqModelOutput(x, states, encoded.last_hidden_state, encoded.hidden_states)
 
 
-class MoonshineForConditionalGeneration(MoonshineStack, EncoderDecoderModel):
+class MoonshineForConditionalGeneration(MoonshineStack, SpeechToText):
     """Speech to text."""
 
     config_class = MoonshineConfig
-    base_model_prefix = "model"
     main_input = "input_values"
     rows_alone = True
 
     def __init__(self, cfg: MoonshineConfig) -> None:
         self.config = cfg
         self.model = MoonshineModel(cfg)
-        self.proj_out = Linear(cfg.hidden_size, cfg.vocab_size, bias=False)
-        if cfg.tie_word_embeddings:
-            tie(self.proj_out, "weight", self.model.decoder.embed_tokens, "weight")
+        self.make_head(cfg.hidden_size)
 
     @property
     def tower(self) -> MoonshineDecoder:
@@ -361,10 +353,6 @@ class MoonshineForConditionalGeneration(MoonshineStack, EncoderDecoderModel):
         mask = inputs.get("attention_mask")
         found = self.model.encoder(inputs["input_values"], mask).last_hidden_state
         return found, None if mask is None else position_mask(mask)
-
-    def head(self, hidden: Tensor) -> Tensor:
-        """Logits `(…, vocab_size)`."""
-        return self.proj_out(hidden)
 
     def forward(
         self,
@@ -384,14 +372,11 @@ class MoonshineForConditionalGeneration(MoonshineStack, EncoderDecoderModel):
         `labels` `(batch, n)`, -100 where there is none, give the loss, and the decoder's input
         where no other is given. Others as of the model without a head.
         """
-        if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
-            decoder_input_ids = shifted(labels, self.config)
-        found = self.model(
-            input_values, attention_mask, decoder_input_ids, decoder_attention_mask,
-            encoder_outputs, state, decoder_inputs_embeds,
-            output_hidden_states=output_hidden_states,
-        )  # fmt: skip
-        logits = self.head(found.last_hidden_state)
-        loss = None if labels is None else losses.classes(logits, labels)
-        states, encoded = found.decoder_hidden_states, found.encoder_last_hidden_state
-        return Seq2SeqOutput(logits, loss, states, encoded, found.encoder_hidden_states)
+
+        def call(ids: Tensor | None) -> Any:
+            return self.model(
+                input_values, attention_mask, ids, decoder_attention_mask, encoder_outputs, state,
+                decoder_inputs_embeds, output_hidden_states=output_hidden_states,
+            )  # fmt: skip
+
+        return self.written(call, decoder_input_ids, labels, decoder_inputs_embeds)

@@ -19,13 +19,13 @@ from tallow.models.blocks.bart import (
 )
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.configs import Config, activation, layers, size, token
-from tallow.models.encoder_decoder import Seq2SeqOutput, shifted
+from tallow.models.encoder_decoder import Seq2SeqOutput
 from tallow.models.fields import Fields
-from tallow.models.generation import EncoderDecoderModel
 from tallow.models.outputs import BaseOutput, HiddenStates, LogitsOutput, Output
+from tallow.models.speech_text import SpeechToText, encoded_of
 from tallow.models.states import State
 from tallow.models.text_decoder import DecoderInputs
-from tallow.nn import Conv1d, LayerNorm, Linear, Module, ModuleList, param, tie
+from tallow.nn import Conv1d, LayerNorm, Linear, Module, ModuleList, param
 from tallow.nn import functional as F
 from tallow.nn.init import ones
 from tallow.ops import stack
@@ -195,12 +195,10 @@ class WhisperModel(BartText):
         `attention_mask` is taken and, as in transformers, hides nothing: silence is in the spectra.
         `encoder_outputs` stand in the place of spectra.
         """
-        encoded = encoder_outputs
-        if encoded is None:
-            given = input_features is not None
-            expect(given, "forward", "input_features or encoder_outputs", "neither", ArgumentError)
-            encoded = self.encoder(input_features, output_hidden_states=output_hidden_states)
-        assert encoded is not None
+        encoded = encoded_of(
+            encoder_outputs, self.encoder, "input_features", input_features,
+            output_hidden_states=output_hidden_states,
+        )  # fmt: skip
         seen: list[Tensor] | None = [] if output_hidden_states else None
         x = self.hidden(
             decoder_input_ids, decoder_attention_mask, encoded.last_hidden_state, None, state,
@@ -210,19 +208,16 @@ class WhisperModel(BartText):
         return WhisperOutput(x, states, encoded.last_hidden_state, encoded.hidden_states)
 
 
-class WhisperForConditionalGeneration(BartText, EncoderDecoderModel):
+class WhisperForConditionalGeneration(BartText, SpeechToText):
     """Speech to text: `Transcriber` keeps the rules of long sound, this the model's."""
 
     config_class = WhisperConfig
-    base_model_prefix = "model"
     main_input = "input_features"
 
     def __init__(self, cfg: WhisperConfig) -> None:
         self.config = cfg
         self.model = WhisperModel(cfg)
-        self.proj_out = Linear(cfg.d_model, cfg.vocab_size, bias=False)
-        if cfg.tie_word_embeddings:
-            tie(self.proj_out, "weight", self.model.decoder.embed_tokens, "weight")
+        self.make_head(cfg.d_model)
 
     @property
     def tower(self) -> BartDecoder:
@@ -235,10 +230,6 @@ class WhisperForConditionalGeneration(BartText, EncoderDecoderModel):
         wanted = "input_features and generation options"
         expect(inputs.keys() <= known, "generate", wanted, sorted(inputs), ArgumentError)
         return self.model.encoder(inputs["input_features"]).last_hidden_state, None
-
-    def head(self, hidden: Tensor) -> Tensor:
-        """Logits `(…, vocab_size)`."""
-        return self.proj_out(hidden)
 
     def cross_weights(
         self, ids: Tensor, context: Tensor, heads: Sequence[tuple[int, int]]
@@ -285,17 +276,14 @@ class WhisperForConditionalGeneration(BartText, EncoderDecoderModel):
         `labels` `(batch, n)`, -100 where there is none, give the loss, and the decoder's input
         where no other is given. Others as of the model without a head.
         """
-        if labels is not None and decoder_input_ids is None and decoder_inputs_embeds is None:
-            decoder_input_ids = shifted(labels, self.config)
-        found = self.model(
-            input_features, attention_mask, decoder_input_ids, decoder_attention_mask,
-            encoder_outputs, state, decoder_inputs_embeds,
-            output_hidden_states=output_hidden_states,
-        )  # fmt: skip
-        logits = self.head(found.last_hidden_state)
-        loss = None if labels is None else losses.classes(logits, labels)
-        states, encoded = found.decoder_hidden_states, found.encoder_last_hidden_state
-        return Seq2SeqOutput(logits, loss, states, encoded, found.encoder_hidden_states)
+
+        def call(ids: Tensor | None) -> Any:
+            return self.model(
+                input_features, attention_mask, ids, decoder_attention_mask, encoder_outputs, state,
+                decoder_inputs_embeds, output_hidden_states=output_hidden_states,
+            )  # fmt: skip
+
+        return self.written(call, decoder_input_ids, labels, decoder_inputs_embeds)
 
 
 class WhisperForAudioClassification(Model):
@@ -321,13 +309,11 @@ class WhisperForAudioClassification(Model):
     ) -> LogitsOutput:
         """Spectra `(batch, bands, frames)` → scores, and the loss of labels."""
         weighted = self.config.use_weighted_layer_sum
-        encoded = encoder_outputs
-        if encoded is None:
-            given = input_features is not None
-            expect(given, "forward", "input_features or encoder_outputs", "neither", ArgumentError)
-            wanted = output_hidden_states or weighted
-            encoded = self.encoder(input_features, output_hidden_states=wanted)
-        assert encoded is not None
+        wanted = output_hidden_states or weighted
+        encoded = encoded_of(
+            encoder_outputs, self.encoder, "input_features", input_features,
+            output_hidden_states=wanted,
+        )  # fmt: skip
         x = encoded.last_hidden_state
         if weighted:
             states = encoded.hidden_states
