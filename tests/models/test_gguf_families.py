@@ -27,6 +27,7 @@ REFUSED = {
     "internlm2_biases": "no such bias",
     "llama4_text": "chunks of 8192",
     "minicpm3_direct": "scale_emb: expected 12",
+    "nemotron_h": "expected moe or mlp",
 }
 WRITTEN = [name for name in NAMES if name not in REFUSED]
 LOST |= dict.fromkeys(("qwen2_moe_windows", "qwen3_moe_dense"), "sliding window")

@@ -59,6 +59,8 @@ def gguf_content(source: WeightSource, max_expansion: float = MAX_EXPANSION) -> 
     losses = [not_of_the_model(surplus, "left out")] if surplus else []
     entries = _entries(source, layout, cfg, frozenset(surplus), max_expansion)
     architecture = layout.architecture or str(source.config["model_type"])
+    if layout.architecture_of is not None:
+        architecture = layout.architecture_of(cfg)
     metadata = {
         **_general(source, architecture, entries),
         **{f"{architecture}.{key}": value for key, value in _sizes(layout, cfg).items()},

@@ -48,7 +48,8 @@ class GGUFLayout:
     """How a family stands in GGUF files.
 
     `names` are stems of tensors (file → model), `keys` the metadata below the architecture's name.
-    `architecture` is what files are written as (empty: the family's name). `rules(cfg)` are
+    `architecture` is what files are written as (empty: the family's name), `architecture_of(cfg)`
+    the same where a family is several. `rules(cfg)` are
     converters from the file's names to the model's, for what is joined, split or computed there;
     they come before `names` and are inverted for writing. `constants` are values of config.json
     that the format leaves no choice of; `read(fields, source)` gives further ones, and
@@ -68,6 +69,7 @@ class GGUFLayout:
     names: NameMap
     keys: tuple[Key, ...] = ()
     architecture: str = ""
+    architecture_of: Callable[[Any], str] | None = None
     rules: Callable[[Any], tuple[WeightConverter, ...]] | None = None
     constants: Mapping[str, Any] | None = None
     read: Callable[[Fields, WeightSource], Mapping[str, Any]] | None = None

@@ -315,6 +315,8 @@ minimax-m2: minimax_m2
 mistral3: llama
 mpt: mpt
 nemotron: nemotron
+nemotron_h: nemotron_h
+nemotron_h_moe: nemotron_h
 olmo: olmo
 olmo2: olmo3 if attention.sliding_window, olmo2
 olmoe: olmoe

@@ -175,8 +175,14 @@ SPECS = {
     ),
     "nemotron_h_generate": Spec(
         "NemotronHForCausalLM", "NemotronHConfig",
-        {**NEMOTRON, "moe_latent_size": 16, "n_group": 2, "topk_group": 1},
+        {**NEMOTRON, "moe_latent_size": 16,
+         "layers_block_type": ["linear_attention", "moe", "full_attention", "moe"]},
         texts(pad=None), ("logits",), stds=STATES, generate=GREEDY,
+    ),
+    "nemotron_h_dense": Spec(
+        "NemotronHForCausalLM", "NemotronHConfig",
+        {**NEMOTRON, "layers_block_type": ["linear_attention", "mlp", "full_attention"]},
+        texts(pad=None), ("logits",), stds=STATES,
     ),
     **recurrent("qwen3_next", "Qwen3Next", {**QWEN3_NEXT, "pad_token_id": None}),
     "qwen3_next_biased": Spec(

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
+from tallow.errors import ModelError
 from tallow.lazy_dataclasses import dataclass, replace
 from tallow.models.blocks import Attention, Mlp
 from tallow.models.blocks.activation import ACTIVATIONS, Activation
 from tallow.models.blocks.mamba import HeadMixer
+from tallow.models.blocks.mamba_gguf import NAMES, head_rules
 from tallow.models.blocks.mamba_heads import HeadSizes
 from tallow.models.blocks.moe import CorrectedRouter, ExpertLinear
 from tallow.models.corrected_moe import CorrectedConfig
 from tallow.models.fields import Fields
+from tallow.models.gguf_layout import GGUFLayout, Key, Kind
 from tallow.models.recurrent_model import RecurrentLM, RecurrentModel, under
 from tallow.models.states import KeyValue, Recurrent
 from tallow.nn import Linear, Module, RMSNorm
 from tallow.tensor import Tensor
-from tallow.weights.arrange import stack
+from tallow.weights import NameMap, WeightSource
+from tallow.weights.arrange import WeightConverter, rename, stack
 
 _KINDS = {"M": "linear_attention", "E": "moe", "*": "full_attention", "-": "mlp"}
+_MAMBA = _KINDS["M"]
 _OLDER = {"mamba": "linear_attention", "attention": "full_attention"}
 
 
@@ -36,6 +42,8 @@ class NemotronHConfig(CorrectedConfig):
         "rescale_prenorm_residual", "residual_in_fp32", "rope_theta", "time_step_floor",
         "time_step_limit", "time_step_max", "use_mamba_kernels",
     }  # fmt: skip
+
+    rotary_share: ClassVar[float | None] = 1.0  # files say of heads that nothing turns
 
     kinds: tuple[str, ...] = ()
     mamba: HeadSizes | None = None
@@ -62,16 +70,23 @@ class NemotronHConfig(CorrectedConfig):
         fields = fields.with_value("hidden_act", fields.get("mlp_hidden_act"))
         bias, mlp_bias = fields.flag("attention_bias"), fields.flag("mlp_bias")
         shared, latent = "moe_shared_expert_intermediate_size", "moe_latent_size"
-        return replace(
+        cfg = replace(
             super().read(fields),
             kinds=kinds,
-            mamba=_heads(fields),
+            mamba=_heads(fields) if _MAMBA in kinds else None,
             qkv_bias=bias,
             output_bias=bias,
             mlp_bias=mlp_bias,
             shared_intermediate_size=fields.integer(shared, 7688),
             latent_size=0 if fields.get(latent) is None else fields.integer(latent),
         )
+        if "moe" in kinds:  # what no layer has is as files of GGUF are read
+            return cfg if "mlp" in kinds else replace(cfg, intermediate_size=1)
+        return replace(
+            cfg, num_experts=0, num_experts_per_tok=0, moe_intermediate_size=0, n_group=1,
+            shared_intermediate_size=0, latent_size=0, norm_topk_prob=False, topk_group=1,
+            routed_scaling_factor=1.0,
+        )  # fmt: skip
 
 
 def _kinds(fields: Fields) -> tuple[str, ...]:
@@ -108,6 +123,134 @@ def _heads(fields: Fields) -> HeadSizes:
         bias=fields.flag("use_bias"),
         limits=(least, math.inf),
     )
+
+
+def _of_file(fields: Fields, source: WeightSource) -> Mapping[str, Any]:
+    """Kinds of layers are told by their heads of keys and their widths."""
+    layers = fields.integer("block_count") - fields.integer("nextn_predict_layers", 0, low=0)
+    heads, widths = (
+        _each(fields, name, layers) for name in ("attention.head_count_kv", "feed_forward_length")
+    )
+    feed = "moe" if fields.get("expert_count") else "mlp"
+    kinds = [
+        "full_attention" if h else feed if w else _MAMBA for h, w in zip(heads, widths, strict=True)
+    ]
+    found: dict[str, Any] = {
+        "layers_block_type": kinds,
+        "num_key_value_heads": max(*heads, 1),
+        "intermediate_size": max(*widths, 1),
+        "layer_norm_epsilon": fields.number(_RMS, fields.number(_EPS, 1e-5)),
+    }
+    if _MAMBA in kinds:
+        heads_of = fields.integer("ssm.time_step_rank", high=65536)
+        first = kinds.index(_MAMBA)
+        found |= {
+            "mamba_num_heads": heads_of,
+            "mamba_head_dim": fields.integer("ssm.inner_size") // heads_of,
+            "ssm_state_size": fields.integer("ssm.state_size"),
+            "n_groups": fields.integer("ssm.group_count"),
+            "conv_kernel": fields.integer("ssm.conv_kernel"),
+            "use_conv_bias": f"blk.{first}.ssm_conv1d.bias" in source,
+        }
+    if feed == "moe":
+        found |= {
+            "n_routed_experts": fields.integer("expert_count"),
+            "num_experts_per_tok": fields.integer("expert_used_count"),
+            "moe_intermediate_size": fields.integer(_WIDTH, max(*widths, 1)),
+            "moe_shared_expert_intermediate_size": fields.integer(_SHARED),
+            "norm_topk_prob": fields.flag("expert_weights_norm"),
+            "routed_scaling_factor": fields.number("expert_weights_scale", 1.0),
+            "n_group": fields.integer("expert_group_count", 1),
+            "topk_group": fields.integer("expert_group_used_count", 1),
+            "moe_latent_size": fields.get("moe_latent_size") or None,
+        }
+    return found
+
+
+def _each(fields: Fields, name: str, layers: int) -> list[int]:
+    found = fields.get(name)
+    good = isinstance(found, Sequence) and not isinstance(found, str) and len(found) >= layers
+    if not good or not all(type(each) is int and 0 <= each < 2**31 for each in found):
+        raise fields.error(name, f"{layers} integers", str(found)[:60])
+    return list(found[:layers])
+
+
+_EPS, _RMS = "attention.layer_norm_epsilon", "attention.layer_norm_rms_epsilon"
+_WIDTH, _SHARED = "expert_feed_forward_length", "expert_shared_feed_forward_length"
+
+
+def _to_file(cfg: NemotronHConfig) -> dict[str, tuple[Kind, Any]]:
+    """llama.cpp has one kind of feed-forward a model, and squared ReLU in it."""
+    sparse, mixer = "moe" in cfg.kinds, cfg.mamba
+    if sparse and "mlp" in cfg.kinds:
+        raise ModelError("config: layers_block_type: expected moe or mlp in GGUF, found both")
+    if cfg.hidden_act != "relu2" or mixer is None or mixer.bias:
+        wanted = "relu2, and layers of Mamba without use_bias, in GGUF"
+        raise ModelError(f"config: expected {wanted}, found others")
+    width = cfg.moe_intermediate_size if sparse else cfg.intermediate_size
+    heads = cfg.num_key_value_heads
+    found: dict[str, tuple[Kind, Any]] = {
+        "attention.head_count_kv": ("arr[i32]", [heads * (k == _KINDS["*"]) for k in cfg.kinds]),
+        "feed_forward_length": ("arr[i32]", [width * (k in ("moe", "mlp")) for k in cfg.kinds]),
+        _EPS: ("f32", cfg.rms_norm_eps),
+        _RMS: ("f32", cfg.rms_norm_eps),
+        "ssm.conv_kernel": ("u32", mixer.taps),
+        "ssm.inner_size": ("u32", mixer.inner),
+        "ssm.state_size": ("u32", mixer.state_size),
+        "ssm.time_step_rank": ("u32", mixer.heads),
+        "ssm.group_count": ("u32", mixer.groups),
+    }
+    if not sparse:
+        return found
+    found |= {
+        "expert_count": ("u32", cfg.num_experts),
+        "expert_used_count": ("u32", cfg.num_experts_per_tok),
+        "expert_shared_count": ("u32", 1),
+        _WIDTH: ("u32", width),
+        _SHARED: ("u32", cfg.shared_intermediate_size),
+        "expert_weights_norm": ("bool", cfg.norm_topk_prob),
+        "expert_weights_scale": ("f32", cfg.routed_scaling_factor),
+        "expert_group_count": ("u32", cfg.n_group),
+        "expert_group_used_count": ("u32", cfg.topk_group),
+    }
+    return {**found, **({"moe_latent_size": ("u32", cfg.latent_size)} if cfg.latent_size else {})}
+
+
+_LAYER = "backbone.layers.{}.mixer"
+
+
+def _rules(cfg: NemotronHConfig) -> tuple[WeightConverter, ...]:
+    correction = f"{_LAYER}.gate.e_score_correction_bias"
+    mixers = () if cfg.mamba is None else head_rules(_LAYER, cfg.mamba.inner, cfg.mamba.groups)
+    return (*mixers, rename("blk.{}.exp_probs_b.bias", correction))
+
+
+_PARTS = {
+    "attn_q": "q_proj", "attn_k": "k_proj", "attn_v": "v_proj", "attn_output": "o_proj",
+    "ffn_up": "up_proj", "ffn_down": "down_proj", "ffn_gate_inp": "gate",
+    "ffn_up_exps": "experts.up_proj", "ffn_down_exps": "experts.down_proj",
+    "ffn_up_shexp": "shared_experts.up_proj", "ffn_down_shexp": "shared_experts.down_proj",
+    "ffn_latent_down": "fc1_latent_proj", "ffn_latent_up": "fc2_latent_proj",
+}  # fmt: skip
+GGUF = GGUFLayout(
+    names=NameMap(
+        {**NAMES, **{f"blk.{{}}.{own}": f"{_LAYER}.{part}" for own, part in _PARTS.items()}}
+    ),
+    keys=(
+        Key("block_count", "num_hidden_layers"),
+        Key("context_length", "max_position_embeddings", default=4096),
+        Key("embedding_length", "hidden_size"),
+        Key("attention.head_count", "num_attention_heads"),
+        Key("attention.key_length", "head_dim"),
+        Key("expert_count", "n_routed_experts", attribute="none"),
+    ),
+    architecture_of=lambda cfg: "nemotron_h_moe" if "moe" in cfg.kinds else "nemotron_h",
+    rules=_rules,
+    read=_of_file,
+    write=_to_file,
+    partial=True,
+    biases=(),
+)
 
 
 class PlainExperts(Module):
