@@ -162,6 +162,16 @@ def test_a_damaged_projector_is_refused(name, qwen, tmp_path):
         load(qwen[0], projector=bad)
 
 
+def test_without_a_chosen_layer_the_last_one_counts(tmp_path):
+    text, projector = files_of("llava", tmp_path)
+    older = changed(projector, tmp_path / "older.gguf", clip__vision__feature_layer=None)
+    models = [load(text, projector=each, activations="float") for each in (projector, older)]
+    assert models[1].config.vision_feature_layer == 2
+    pixels = Case("llava").inputs["pixel_values"]
+    want, found = (model.features({"pixel_values": pixels}).numpy() for model in models)
+    assert np.array_equal(want, found)
+
+
 def test_axes_that_are_no_list_are_refused(qwen, tmp_path):
     bad = changed(qwen[0], tmp_path / "bad.gguf", qwen2vl__rope__dimension_sections=7)
     with pytest.raises(ModelError, match="dimension_sections: expected three numbers, and perhaps"):

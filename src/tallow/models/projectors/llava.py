@@ -41,7 +41,9 @@ def _clip_values(file: ProjectorFile) -> dict[str, Any]:
     """CLIP's tower; the layers behind the one that counts are often left out of files."""
     count = file.fields.integer("block_count")
     there = sum(f"v.blk.{i}.ln1.weight" in file.source for i in range(min(count, 1024)))
-    chosen = [there - 1]  # llama.cpp does without the last layer that is there
+    # Old converters leave out what the model was not trained with, so that the last layer that is
+    # there counts; llama.cpp does without that one, too.
+    chosen = [there]
     if "feature_layer" in file.fields:
         chosen = listed(file.fields, "feature_layer", "a list of layers", 1, 64)
     return {
