@@ -80,6 +80,13 @@ WHOLE = {
         {"image_processor_type": "SiglipImageProcessor", "size": {"height": 16, "width": 16}},
         CHATML,
     ),
+    "paligemma2": (
+        "paligemma2_generate",
+        {"<image>": 60},
+        "<image>",
+        {"image_processor_type": "SiglipImageProcessor", "size": {"height": 16, "width": 16}},
+        CHATML,
+    ),
 }
 
 

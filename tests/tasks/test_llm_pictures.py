@@ -143,9 +143,10 @@ def test_odd_pictures(folders, name):
             llm.chat(asked("?", "nowhere.png"))
 
 
-def test_prompts_that_go_in_whole(folders):
+@pytest.mark.parametrize("name", ["paligemma", "paligemma2"])
+def test_prompts_that_go_in_whole(folders, name):
     prompts, images = ["a b", "<image>c", "d e f"], [[picture(20, 30)], [picture(9, 9)], []]
-    with tl.LLM(folders("paligemma"), prefix_cache=10**8) as llm:
+    with tl.LLM(folders(name), prefix_cache=10**8) as llm:
         first = llm.generate("a b", images=images[0], **OPTIONS)
         assert first.prompt_tokens == 16 + 3 + 1  # places, the text, the end of its line
         again = llm.generate("a b", images=images[0], **OPTIONS)
@@ -160,7 +161,7 @@ def test_prompts_that_go_in_whole(folders):
         assert [each.tokens for each in whole] == alone[:2]
         with pytest.raises(ArgumentError, match="pictures for all prompts of a batch, or for none"):
             llm.generate_batch(prompts, images=images, **OPTIONS)
-    with tl.LLM(folders("paligemma"), speculation="prompt_lookup") as fast:
+    with tl.LLM(folders(name), speculation="prompt_lookup") as fast:
         assert fast.generate("a b", images=images[0], **OPTIONS).tokens == first.tokens
         assert fast.generate("d e f", **OPTIONS).tokens == alone[2]
 

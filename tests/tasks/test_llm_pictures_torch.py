@@ -127,11 +127,12 @@ def test_text_alone(tmp_path, name):
     assert out[0, len(ids) :].tolist() == list(ours.tokens)
 
 
-def test_prompts_that_go_in_whole(tmp_path):
+@pytest.mark.parametrize("name", ["paligemma", "paligemma2"])
+def test_prompts_that_go_in_whole(tmp_path, name):
     import torch
     import transformers
 
-    folder = write(tmp_path / "paligemma", "paligemma")
+    folder = write(tmp_path / name, name)
     model = transformers.AutoModelForImageTextToText.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"
     )
@@ -141,7 +142,7 @@ def test_prompts_that_go_in_whole(tmp_path):
         ours = llm.generate("what is it?", images=[shown], max_tokens=64, ignore_eos=True)
     from vision.reference import reference
 
-    pixels = reference(WHOLE["paligemma"][3])([shown], return_tensors="pt")
+    pixels = reference(WHOLE[name][3])([shown], return_tensors="pt")
     ids = tokens("<image>" * 16 + "what is it?\n", return_tensors="pt")["input_ids"]
     with torch.no_grad():
         out = model.generate(

@@ -201,6 +201,10 @@ PALIGEMMA = {
     "text_config": GEMMA, "vision_config": SIGLIP, "image_token_index": IMAGE,
     "projection_dim": 32,
 }  # fmt: skip
+GEMMA2 = {
+    **GEMMA, "model_type": "gemma2", "sliding_window": 6, "query_pre_attn_scalar": 8,
+    "attn_logit_softcapping": 3.0, "final_logit_softcapping": 5.0,
+}  # fmt: skip
 STATES = {"outputs": ("logits", "hidden_states"), "options": HIDDEN}
 SEARCHED = {"generate": {**GREEDY, **BEAMS}}
 SPECS = {
@@ -258,6 +262,14 @@ SPECS = {
     ),
     "paligemma_generate": vlm(
         "PaliGemma", {**PALIGEMMA, "text_config": {**GEMMA, **LONG}},
+        prefixed(pixels([[0, -16, 6], [0, -16, 6]], padded=False), 40), singles=True, **SEARCHED,
+    ),
+    "paligemma2": vlm(
+        "PaliGemma", {**PALIGEMMA, "text_config": GEMMA2},
+        prefixed(pixels([[0, -16, 12], [0, -16, 8]]), 20), singles=True, **STATES,
+    ),
+    "paligemma2_generate": vlm(
+        "PaliGemma", {**PALIGEMMA, "text_config": {**GEMMA2, **LONG}},
         prefixed(pixels([[0, -16, 6], [0, -16, 6]], padded=False), 40), singles=True, **SEARCHED,
     ),
     "idefics3": vlm(

@@ -214,6 +214,23 @@ class Decoder(Module):
         the last: the last layer computes keys and values of the others, and nothing else, unless a
         hook, or a layer or attention of another class, may want to see them.
         """
+        return self.forward_masked(
+            ids, embeds=embeds, positions=positions, masks=[mask] * len(self.every_layer),
+            states=states, seen=seen, last=last,
+        )  # fmt: skip
+
+    def forward_masked(
+        self,
+        ids: Tensor | None,
+        *,
+        masks: Sequence[Tensor | None],
+        embeds: Tensor | None = None,
+        positions: Tensor | None = None,
+        states: Sequence[KeyValue | None] | None = None,
+        seen: list[Tensor] | None = None,
+        last: int = 0,
+    ) -> Tensor:
+        """`forward_static` with a mask for each layer."""
         if positions is None:
             given = ids if embeds is None else embeds
             assert given is not None
@@ -222,8 +239,9 @@ class Decoder(Module):
         tables: dict[int, Tensor] = {}
         layers = self.every_layer
         held = states or [None] * len(layers)
+        told = zip(layers, held, masks, strict=True)
         spares = last > 0 and self._may_spare()
-        for i, (layer, state) in enumerate(zip(layers, held, strict=True)):
+        for i, (layer, state, mask) in enumerate(told):
             if seen is not None:
                 seen.append(x)
             table, rope = positions, self.ropes[i]

@@ -1,17 +1,19 @@
-"""PaliGemma: SigLIP before Gemma; picture and prompt see each other whole (arXiv 2407.07726)."""
+"""PaliGemma 1 and 2: SigLIP before Gemma; a prompt sees itself whole (arXiv 2407.07726)."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tallow.dtype import i64
+from tallow.dtype import DType, f32, i64
 from tallow.errors import ArgumentError, ModelError, expect
 from tallow.factories import arange, tensor
 from tallow.lazy_dataclasses import replace
 from tallow.models import losses
 from tallow.models.blocks.embedding import text_inputs
+from tallow.models.blocks.gemma import GemmaConfig
 from tallow.models.blocks.positions import last_positions
 from tallow.models.configs import size
 from tallow.models.fields import Fields
@@ -19,7 +21,7 @@ from tallow.models.generation import check_kept
 from tallow.models.outputs import LogitsOutput
 from tallow.models.pictures import Picture
 from tallow.models.projected import Projected, ProjectedConfig
-from tallow.models.states import State
+from tallow.models.states import KeyValue, State
 from tallow.models.vision_configs import text_part, vision_part
 from tallow.models.vision_language import Pictures
 from tallow.nn import Linear, Module
@@ -44,9 +46,9 @@ class PaliGemmaConfig(ProjectedConfig):
     hidden_size: int | None = None
 
     def check(self, fields: Fields) -> None:
-        """Layers of the decoder see all positions; those of Gemma 2 do not."""
-        if self.text_config.config.sliding_windows:
-            wanted = "a decoder without windows (PaliGemma 2 is not supported)"
+        """The decoder is of Gemma's kin, whose layers differ in their windows alone."""
+        if not isinstance(self.text_config.config, GemmaConfig):
+            wanted = "a decoder of Gemma's kin"
             raise fields.error("text_config", wanted, self.text_config.model.__name__)
 
 
@@ -81,9 +83,16 @@ class PaliGemmaForConditionalGeneration(Projected):
     def __init__(self, cfg: PaliGemmaConfig) -> None:
         vision, text = cfg.vision_config.config, cfg.text_config.config
         super().__init__(cfg, Projector(vision.hidden_size, text.hidden_size))
-        self.decoder.state_class = CountedState  # type: ignore[misc]  # of this one
         for layer in self.decoder.layers:
-            layer.self_attn.causal = False  # masks say what is seen
+            layer.self_attn.causal, layer.self_attn.window = False, 0  # masks say what is seen
+
+    def make_state(self, batch: int = 1, capacity: int = 256, dtype: DType | str = f32) -> State:
+        """As of `VisionLanguage`; prompts see each other whole, so that all keys are kept."""
+        cfg = self.decoder.config
+        parts = [
+            KeyValue(cfg.num_key_value_heads, cfg.head_dim) for _ in range(cfg.num_hidden_layers)
+        ]
+        return CountedState(parts, batch, context=cfg.context, capacity=capacity, dtype=dtype)
 
     def features(self, pictures: Pictures) -> Tensor:
         """What the projector makes of all patches."""
@@ -140,18 +149,29 @@ class PaliGemmaForConditionalGeneration(Projected):
         given = ids if embeds is None else embeds
         assert given is not None
         count = given.shape[1]
-        mask: Tensor | None = None
-        if count > 1:
-            keys = arange(state.capacity, dtype=i64)
-            if embeds is None:
-                mask = keys.le(state.positions(count).unsqueeze(-1)).unsqueeze(1)
-            else:
-                assert isinstance(state, CountedState), "make_state gives such"
-                ends = state.starts + tensor(list(state.coming), dtype=i64)
-                mask = keys.lt(ends.reshape(-1, 1, 1, 1))
-        return self.decoder.forward_static(
-            ids, embeds=embeds, positions=state.positions(count), mask=mask, states=state.layers
-        )
+        keys, positions = arange(state.capacity, dtype=i64), state.positions(count)
+        whole: Tensor | None = None
+        if embeds is not None and count > 1:
+            assert isinstance(state, CountedState), "make_state gives such"
+            ends = state.starts + tensor(list(state.coming), dtype=i64)
+            whole = keys.lt(ends.reshape(-1, 1, 1, 1))
+
+        def seen(window: int) -> Tensor | None:
+            if whole is not None:
+                return whole
+            return _before(keys, positions, window) if window or count > 1 else None
+
+        return self.decoder.forward_masked(
+            ids, embeds=embeds, positions=positions, masks=self._of_layers(seen),
+            states=state.layers,
+        )  # fmt: skip
+
+    def _of_layers(self, make: Callable[[int], Tensor | None]) -> list[Tensor | None]:
+        """The mask of each layer, made once of each window (0: none)."""
+        cfg = self.decoder.config
+        windows = [cfg.window(i) for i in range(cfg.num_hidden_layers)]
+        made = {window: make(window) for window in dict.fromkeys(windows)}
+        return [made[window] for window in windows]
 
     def decode_last(
         self, ids: Tensor | None, state: State, *, embeds: Tensor | None = None
@@ -193,19 +213,26 @@ class PaliGemmaForConditionalGeneration(Projected):
             inputs_embeds = self.merged(input_ids, self.features({"pixel_values": pixel_values}))
         x = self.words(input_ids) if inputs_embeds is None else inputs_embeds  # type: ignore[arg-type]
         seen: list[Tensor] | None = [] if output_hidden_states else None
-        mask = _seen(x.shape[1], attention_mask, token_type_ids)
-        x = self.decoder.forward_static(
-            None, embeds=x, positions=position_ids, mask=mask, seen=seen
+        masks = self._of_layers(partial(_seen, x.shape[1], attention_mask, token_type_ids))
+        x = self.decoder.forward_masked(
+            None, embeds=x, positions=position_ids, masks=masks, seen=seen
         )
         logits = self.head(last_positions(x, logits_to_keep))
         loss = None if labels is None else losses.next_token(logits, labels)
         return LogitsOutput(logits, loss, None if seen is None else tuple(seen))
 
 
-def _seen(count: int, mask: Tensor | None, types: Tensor | None) -> Tensor:
+def _before(keys: Tensor, positions: Tensor, window: int) -> Tensor:
+    """Which keys are not behind `positions`, and in their window, `(batch or 1, 1, n, keys)`."""
+    at = positions.unsqueeze(-1)
+    seen = keys.le(at)
+    return (seen.bitwise_and(keys.gt(at - window)) if window else seen).unsqueeze(1)
+
+
+def _seen(count: int, mask: Tensor | None, types: Tensor | None, window: int) -> Tensor:
     """Which keys each query sees, `(batch or 1, 1, n, n)`."""
     at = arange(count, dtype=i64)
-    seen = at.unsqueeze(0).le(at.unsqueeze(1)).reshape(1, 1, count, count)
+    seen = _before(at, at.unsqueeze(0), window)
     if types is not None:
         first = types.eq(0)
         both = first.unsqueeze(1).bitwise_and(first.unsqueeze(2)).unsqueeze(1)
