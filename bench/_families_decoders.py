@@ -149,6 +149,10 @@ LANGUAGE: dict[str, Row] = {
     "lfm2": decoder("Lfm2"),
     "lfm2_moe": decoder("Lfm2Moe", drop=("head_dim",), **EXPERTS, num_dense_layers=1),
     "recurrent_gemma": decoder("RecurrentGemma", attention_window_size=48),
+    "qwen3_5_text": decoder("Qwen3_5", "Text"),
+    "qwen3_5_moe_text": decoder(
+        "Qwen3_5Moe", "Text", **EXPERTS, shared_expert_intermediate_size=256
+    ),
     "qwen3_next": decoder("Qwen3Next", **EXPERTS, shared_expert_intermediate_size=256),
 }  # fmt: skip
 

@@ -29,7 +29,8 @@ _REFUSED = """
 bamba bamba_generate falcon_mamba falcon_mamba_generate granitemoehybrid granitemoehybrid_experts
 granitemoehybrid_generate granitemoehybrid_rope jamba jamba_experts jamba_generate mamba mamba2
 mamba2_generate mamba2_limits mamba2_model mamba_biased mamba_generate mamba_model nemotron_h
-nemotron_h_dense nemotron_h_generate pixtral qwen3_next qwen3_next_biased qwen3_next_generate
+nemotron_h_dense nemotron_h_generate pixtral qwen3_5_moe_text qwen3_5_text qwen3_next
+qwen3_next_biased qwen3_next_generate
 recurrent_gemma recurrent_gemma_generate rwkv rwkv5 rwkv6 rwkv7 silero_vad
 """
 REFUSED = frozenset(_REFUSED.split())

@@ -46,6 +46,9 @@ def named_entries(
 
     layout, cfg = family_layout(source)
     named = named_source(source)
+    if getattr(cfg, "heads_tiled", False):
+        wanted = "a folder, as heads of delta nets stand in another order in a GGUF file"
+        raise ModelError(f"{source.path}: expected {wanted}")
     reorder: Callable[[Tensor, int], Tensor] = neighbours if style == "gguf" else halves
     if style == "gguf":
         rules = () if layout.rules is None else layout.rules(cfg)

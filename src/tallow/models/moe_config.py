@@ -95,6 +95,10 @@ EXPERT_KEYS: tuple[Key, ...] = (
     Key("expert_used_count", "num_experts_per_tok"),
 )
 WIDTH_KEY = Key("expert_feed_forward_length", "moe_intermediate_size")
+SHARED_WIDTH_KEY = Key(
+    "expert_shared_feed_forward_length", "shared_expert_intermediate_size",
+    attribute="shared_intermediate_size",
+)  # fmt: skip
 
 
 def all_sparse(fields: Fields, source: Any) -> Mapping[str, Any]:

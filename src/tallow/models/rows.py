@@ -183,6 +183,9 @@ qwen3: Qwen3ForCausalLM=Qwen3 Qwen3Model Qwen3ForSequenceClassification
     Qwen3ForTokenClassification Qwen3ForQuestionAnswering
 qwen3_moe: Qwen3MoeForCausalLM=Qwen3Moe Qwen3MoeModel Qwen3MoeForSequenceClassification
     Qwen3MoeForTokenClassification Qwen3MoeForQuestionAnswering
+qwen3_5_moe_text = qwen3_5: Qwen3_5MoeForCausalLM=Qwen35MoeForCausalLM
+    Qwen3_5MoeTextModel=Qwen35MoeTextModel
+qwen3_5_text = qwen3_5: Qwen3_5ForCausalLM=Qwen35ForCausalLM Qwen3_5TextModel=Qwen35TextModel
 qwen3_next: Qwen3NextModel Qwen3NextForCausalLM
 qwen3_vl: Qwen3VLForConditionalGeneration
 recurrent_gemma: RecurrentGemmaModel RecurrentGemmaForCausalLM
@@ -329,6 +332,8 @@ qwen2vl: qwen2
 qwen3: qwen3
 qwen3moe: qwen3_moe
 qwen3next: qwen3_next
+qwen35: qwen3_5_text
+qwen35moe: qwen3_5_moe_text
 rwkv6: rwkv6
 rwkv7: rwkv7
 seed_oss: seed_oss

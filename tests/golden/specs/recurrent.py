@@ -114,6 +114,17 @@ BAMBA = {
 # Decays of exp(-dt exp(A_log)) that neither stay nor vanish.
 STATES = {"*A_log": 0.5, "*dt_bias": 0.5, "*conv1d.weight": 0.6, "*.D": 0.5}
 
+QWEN3_5 = {
+    **MIXED, "pad_token_id": None, "num_hidden_layers": 3, "head_dim": 16,
+    "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+    "linear_num_key_heads": 2, "linear_num_value_heads": 6, "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+    "rope_parameters": {
+        "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.25,
+        "mrope_section": [1, 1, 0],
+    },
+}  # fmt: skip
+
 
 def recurrent(name: str, prefix: str, values, *, stds=STATES, searches=SEARCHES):
     """With a head and without, and what it generates."""
@@ -185,6 +196,16 @@ SPECS = {
         texts(pad=None), ("logits",), stds=STATES,
     ),
     **recurrent("qwen3_next", "Qwen3Next", {**QWEN3_NEXT, "pad_token_id": None}),
+    "qwen3_5_text": Spec(
+        "Qwen3_5ForCausalLM", "Qwen3_5TextConfig", QWEN3_5, texts(), ("logits", "hidden_states"),
+        stds=STATES, options=HIDDEN,
+    ),
+    "qwen3_5_moe_text": Spec(
+        "Qwen3_5MoeForCausalLM", "Qwen3_5MoeTextConfig",
+        {**QWEN3_5, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16,
+         "shared_expert_intermediate_size": 16},
+        texts(pad=None), ("logits",), stds=STATES, generate=SEARCHES,
+    ),
     "qwen3_next_biased": Spec(
         "Qwen3NextForCausalLM", "Qwen3NextConfig",
         {**QWEN3_NEXT, "mlp_only_layers": [0], "linear_key_head_dim": 8,

@@ -13,7 +13,7 @@ from tallow.nn.layer import Layer
 from tallow.nn.parameter import Buffer, declare
 from tallow.ops import expert_linear, linear, silu_mul, softmax, topk
 from tallow.tensor import Tensor
-from tallow.weights.arrange import WeightConverter, rename, stack
+from tallow.weights.arrange import WeightConverter, rename, split, stack
 
 Choice = tuple[Tensor, Tensor]  # experts (tokens, chosen) and what their results are worth
 Choose = Callable[[Tensor], Choice]  # of scores (tokens, experts)
@@ -223,6 +223,15 @@ def block_sparse_experts(router: str) -> tuple[WeightConverter, ...]:
     return (
         rename(stored + "gate.weight", f"{own}{router}.weight"),
         *stacked_experts(stored + "experts.{*}", own + "experts", **names),
+    )
+
+
+def joined_experts(prefix: str) -> tuple[WeightConverter, ...]:
+    """Rules for stacked experts below `prefix` whose gates and ups files have in one tensor."""
+    both = prefix + "gate_proj.weight", prefix + "up_proj.weight"
+    return (
+        split(prefix + "gate_up_proj", *both, dim=1),
+        rename(prefix + "down_proj", prefix + "down_proj.weight"),
     )
 
 

@@ -14,7 +14,7 @@ from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.gemma import ACT
 from tallow.models.blocks.lent import LendingAttention, Lent
 from tallow.models.blocks.mlp import GatedMlp
-from tallow.models.blocks.moe import Choice, Experts, by_softmax
+from tallow.models.blocks.moe import Choice, Experts, by_softmax, joined_experts
 from tallow.models.causal_lm import define_causal
 from tallow.models.config import every, read_kinds
 from tallow.models.fields import Fields
@@ -27,7 +27,6 @@ from tallow.nn.init import ones
 from tallow.nn.parameter import Buffer
 from tallow.ops import linear
 from tallow.tensor import Tensor
-from tallow.weights.arrange import rename, split
 
 _SHARE = 0.25  # of the frequencies that turn heads of layers without a window
 
@@ -144,9 +143,6 @@ def _read_experts(fields: Fields) -> dict[str, Any]:
     }
 
 
-_EXPERTS = "layers.{}.experts."
-
-
 class Gemma4Router(Module):
     """The experts that a token takes, and what they are worth, by its normalised state."""
 
@@ -233,13 +229,7 @@ class Gemma4TextModel(LendingDecoder):
     """The decoder without a head."""
 
     config_class = Config
-    rules = stored = (
-        split(
-            _EXPERTS + "gate_up_proj", _EXPERTS + "gate_proj.weight", _EXPERTS + "up_proj.weight",
-            dim=1,
-        ),
-        rename(_EXPERTS + "down_proj", _EXPERTS + "down_proj.weight"),
-    )  # fmt: skip
+    rules = stored = joined_experts("layers.{}.experts.")
 
     @classmethod
     def make_layer(cls, cfg: Any, index: int, rope: Rope | None) -> Module:
