@@ -10,9 +10,11 @@ import pytest
 
 import tallow as tl
 from tallow.conversion import compare
+from tallow.conversion.content import Content, Entry
 from tallow.conversion.gguf_model import gguf_content
 from tallow.conversion.gguf_vocab import pre_tokenizer_name
 from tallow.conversion.names import halves, named_entries, neighbours
+from tallow.conversion.writers import WRITERS, prepare
 from tallow.errors import ModelError
 from tallow.formats.gguf import LazyTensor, save_gguf
 from tallow.text import Tokenizer
@@ -183,3 +185,13 @@ def test_weights_without_a_config_cannot_be_named(tmp_path):
         named_entries(source, "gguf")
     with pytest.raises(ModelError, match=r"config\.json"):
         gguf_content(source)
+
+
+@pytest.mark.parametrize("dtype", ["q8_0", "f16"])
+def test_norms_in_rows_stay_floats(dtype):
+    """Those of Mamba 2 stand in rows of groups, which llama.cpp multiplies by f32 alone."""
+    names = ("blk.0.ssm_norm.weight", "blk.0.ssm_in.weight")
+    entries = {name: Entry(name, "f32", (2, 128), lambda: tl.ones(2, 128)) for name in names}
+    writer = next(each for each in WRITERS if each.name == "gguf")
+    made = prepare(Content("here", entries, {}), writer, dtype).content.entries
+    assert [made[name].dtype for name in names] == ["f32", dtype]

@@ -169,13 +169,15 @@ def _settled(entry: Entry, writer: Writer, dtype: str | None) -> Entry:
         raise DTypeError(f"{entry.name}: expected a dtype that {writer.name} holds, found {found}")
     kind = by_name(entry.dtype).kind
     target = entry.dtype
+    # Norms of groups stand in rows (Mamba 2), and are no matrices either.
+    vector = len(entry.shape) < 2 or entry.name.endswith("_norm.weight")
     if dtype is not None and kind in "fq":
         target = dtype
         if by_name(dtype).is_quantized:
             # Vectors stay: no format of block-quantised weights has them in blocks.
-            fits = len(entry.shape) > 1 and entry.shape[-1] % by_name(dtype).block == 0
+            fits = not vector and entry.shape[-1] % by_name(dtype).block == 0
             target = dtype if fits else entry.dtype
-        elif writer.name == "gguf" and len(entry.shape) < 2:
+        elif writer.name == "gguf" and vector:
             target = "f32"  # llama.cpp adds and multiplies by no other vectors
     if target not in writer.dtypes:
         raise DTypeError(
