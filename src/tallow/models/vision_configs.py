@@ -84,6 +84,10 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "hidden_size": 3072, "intermediate_size": 24576, "num_hidden_layers": 28,
         "num_attention_heads": 16, "vocab_size": 256000,
     },
+    "gemma2": {
+        "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26,
+        "num_attention_heads": 8, "vocab_size": 256000,
+    },
 }  # fmt: skip
 
 
