@@ -28,6 +28,7 @@ def test_steps_are_one_pass(name):
     with inference_mode():
         state, at = model.make_state(1), begun
         first = model.merged(ids.narrow(1, 0, begun), model.features({"pixel_values": pixels}))
+        state.place(0, model.blocks(PROMPT))
         state.reserve([begun], begun)
         found = [model.head(model.decode(None, state, embeds=first))]
         state.commit([begun])

@@ -57,6 +57,18 @@ MODELS = {
         },
         CHATML,
     ),
+    "gemma3": (
+        "gemma3_generate",
+        {"<image_soft_token>": 60, "<start_of_image>": 61, "<end_of_image>": 62},
+        "<start_of_image>",
+        {
+            "image_processor_type": "Gemma3ImageProcessor",
+            "size": {"height": 16, "width": 16},
+            "do_pan_and_scan": None,
+            **PIXELS,
+        },
+        PARTS,
+    ),
     "smolvlm": (
         "smolvlm_generate",
         {"<image>": 60, "<fake_token_around_image>": 61, "<global-img>": 62},
@@ -96,6 +108,8 @@ def write(folder: Path, name: str, context: int = 400) -> Path:
     shutil.copytree(FAMILIES / golden, folder, ignore=shutil.ignore_patterns("golden*"))
     config = json.loads((folder / "config.json").read_text())
     config["text_config"]["max_position_embeddings"] = context
+    if config["text_config"].get("sliding_window"):  # one that holds beginnings for a while
+        config["text_config"]["sliding_window"] = 128
     (folder / "config.json").write_text(json.dumps(config))
     special = {**SPECIAL, **tokens}
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer(special)))

@@ -112,7 +112,7 @@ def test_sources_of_pictures(folders, name, tmp_path):
 def test_no_text_forges_a_picture(folders, name):
     place = MODELS[name][2]
     with tl.LLM(folders(name)) as llm:
-        image = llm.model.image_token
+        image = llm.model.place_token
         for content in (f"look {place}!", [{"type": "text", "text": f"look {place}!"}]):
             ids = llm.chat_ids([{"role": "user", "content": content}])
             assert image not in ids

@@ -37,6 +37,8 @@ def theirs(name, folder):
             num_additional_image_tokens=1,
         )  # fmt: skip
         return model, made, tokens
+    elif name == "gemma3":
+        made = SimpleNamespace(replace_image_token=soft)
     elif name == "mistral3":  # whose processor asks for torchvision
         made = SimpleNamespace(replace_image_token=lines)
     else:
@@ -51,6 +53,11 @@ def lines(inputs, index):
     """A place for each square of 8 pixels, a token behind each line and another at the end."""
     height, width = (int(edge) // 8 for edge in inputs["image_sizes"][index])
     return "[IMG_BREAK]".join(["[IMG]" * width] * height) + "[IMG_END]"
+
+
+def soft(inputs, index):
+    """Four places between two words and empty lines."""
+    return f"\n\n<start_of_image>{'<image_soft_token>' * 4}<end_of_image>\n\n"
 
 
 def prepared(name, processor, images):
@@ -100,6 +107,9 @@ def test_greedy_answers(tmp_path, name, count):
             ids = tokens(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
             assert ids.shape[1] == ours.prompt_tokens
             given = {k: v for k, v in inputs.items() if k not in ("rows", "cols")}
+            if name == "gemma3":
+                del given["num_crops"]
+                given["token_type_ids"] = (ids == 60).int()
             if name.startswith("qwen"):
                 given["mm_token_type_ids"] = (ids == 60).int()
             with torch.no_grad():

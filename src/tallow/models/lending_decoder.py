@@ -12,6 +12,7 @@ from tallow.lazy_dataclasses import dataclass, replace
 from tallow.models.blocks import Rope
 from tallow.models.blocks.embedding import Embedding
 from tallow.models.blocks.gemma import GemmaConfig
+from tallow.models.blocks.heads import Mask
 from tallow.models.blocks.lent import Lent
 from tallow.models.blocks.positions import last_positions
 from tallow.models.config import every, read_windows
@@ -126,7 +127,7 @@ class LendingDecoder(DecoderModel):
         *,
         embeds: Tensor | None = None,
         positions: Tensor | None = None,
-        mask: Tensor | None = None,
+        mask: Mask | None = None,
         states: Sequence[KeyValue | None] | None = None,
         seen: list[Tensor] | None = None,
         last: int = 0,

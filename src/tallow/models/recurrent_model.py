@@ -9,6 +9,7 @@ from tallow.dtype import DType, f32, i64
 from tallow.factories import arange
 from tallow.models.base import Model
 from tallow.models.blocks.embedding import Embedding
+from tallow.models.blocks.heads import Mask, SeenKeys
 from tallow.models.blocks.positions import last_positions
 from tallow.models.blocks.rope import Rope
 from tallow.models.causal_lm import CausalLM
@@ -84,7 +85,7 @@ class RecurrentModel(DecoderModel):
         *,
         embeds: Tensor | None = None,
         positions: Tensor | None = None,
-        mask: Tensor | None = None,
+        mask: Mask | None = None,
         states: Sequence[Any] | None = None,
         seen: list[Tensor] | None = None,
         last: int = 0,
@@ -95,6 +96,7 @@ class RecurrentModel(DecoderModel):
         """
         x: Tensor = self.words(ids) if embeds is None else embeds
         x = self.scaled(x if x.dtype is f32 else x.to(f32))
+        assert not isinstance(mask, SeenKeys), "recurrent layers read in order"
         mask = None if mask is None else last_positions(mask, x.shape[1])
         if positions is None:
             positions = arange(x.shape[1], dtype=i64).unsqueeze(0)

@@ -81,6 +81,7 @@ gemma: GemmaModel GemmaForCausalLM=Gemma GemmaForSequenceClassification
     GemmaForTokenClassification
 gemma2: Gemma2ForCausalLM=Gemma2 Gemma2Model Gemma2ForSequenceClassification
     Gemma2ForTokenClassification
+gemma3: Gemma3ForConditionalGeneration
 gemma3_text: Gemma3ForCausalLM=Gemma3 Gemma3TextModel Gemma3TextForSequenceClassification
 gemma3n_text: Gemma3nForCausalLM=Gemma3n Gemma3nTextModel
 gemma4_text: Gemma4ForCausalLM=Gemma4 Gemma4TextModel

@@ -63,6 +63,11 @@ class VisionLanguage(GenerativeModel):
         return int(self.config.image_token_id)
 
     @property
+    def place_token(self) -> int:
+        """The id that is a picture's place in prompts, before `with_places`."""
+        return self.image_token
+
+    @property
     def embed_size(self) -> int:
         """The width of what stands for an id: the decoder's, or more where layers get some, too."""
         return self.decoder.config.hidden_size

@@ -148,7 +148,7 @@ def prompt_of(model: Any, ids: Sequence[int], images: Sequence[Any] | None) -> P
     reads, name = reads_pictures(model), type(model).__name__
     wanted = f"none, as {name} reads text alone"
     expect(reads or not listed, "images", wanted, len(listed), ArgumentError)
-    if not listed and not (reads and model.image_token in whole):
+    if not listed and not (reads and {model.image_token, model.place_token} & set(whole)):
         return whole
     prepared = [model.picture(image) for image in listed]
     found: MixedPrompt = model.mixed(model.with_places(whole, len(prepared)), prepared)

@@ -163,6 +163,11 @@ KINDS: dict[str, ProcessorType] = {
         square=False,
         model_types=("bit", "dinov2", "dinov2_with_registers", "hiera", "focalnet"),
     ),
+    "Gemma3ImageProcessor": ProcessorType(
+        {"size": _square(224), "do_convert_rgb": True},
+        steps=("resize", "tones"),
+        model_types=("gemma3",),
+    ),
     "SiglipImageProcessor": ProcessorType(
         {**_BICUBIC, "size": _square(224), "do_convert_rgb": True},
         square=False,

@@ -37,7 +37,9 @@ _WITHOUT_EFFECT = {
     *("ignore_index", "num_labels", "class_info_file", "_valid_processor_keys"),
     *("_valid_kwargs_names", "image_processor_class", "feature_extractor_class"),
     *("transformers_version", "name_or_path", "_name_or_path", "semantic_loss_ignore_index"),
-    *("pad_and_return_pixel_mask", "return_row_col_info"),
+    *("pad_and_return_pixel_mask", "return_row_col_info", "do_pan_and_scan"),
+    *("pan_and_scan_min_crop_size", "pan_and_scan_max_num_crops"),
+    "pan_and_scan_min_ratio_to_activate",
 }
 
 _SIZES = ("size", "crop_size", "pad_size", "mask_size", "mask_pad_size", "max_image_size")
@@ -255,6 +257,8 @@ class _Reader:
     def check(self, settings: Settings) -> None:
         """Refuse what the type's own steps cannot do."""
         steps = self.kind.steps
+        if self.given.get("do_pan_and_scan"):
+            raise self.error("do_pan_and_scan", "false (crops are not supported)", True)
         if self.kind.sizes and (settings.do_resize or "turn" in steps):
             forms = [set(form.split("+")) for form in self.kind.sizes]
             if {*settings.size} not in forms:

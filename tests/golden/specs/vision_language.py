@@ -207,6 +207,26 @@ GEMMA2 = {
 }  # fmt: skip
 STATES = {"outputs": ("logits", "hidden_states"), "options": HIDDEN}
 SEARCHED = {"generate": {**GREEDY, **BEAMS}}
+GEMMA3 = {
+    "text_config": {
+        **GEMMA, "model_type": "gemma3_text", "sliding_window": 8, "query_pre_attn_scalar": 8,
+        "layer_types": ["sliding_attention", "full_attention"],
+    },
+    "vision_config": SIGLIP, "image_token_index": IMAGE, "boi_token_index": START,
+    "eoi_token_index": END, "mm_tokens_per_image": 4,
+}  # fmt: skip
+
+
+def typed(inputs: Inputs) -> Inputs:
+    """The same with 1 as the type of places of pictures."""
+
+    def make(config: Any, source: torch.Generator) -> dict[str, torch.Tensor]:
+        found = inputs(config, source)
+        return {**found, "token_type_ids": (found["input_ids"] == IMAGE).long()}
+
+    return make
+
+
 SPECS = {
     **qwen("qwen2_vl", "Qwen2VL", QWEN2),
     **qwen("qwen2_5_vl", "Qwen2_5_VL", QWEN25),
@@ -271,6 +291,15 @@ SPECS = {
     "paligemma2_generate": vlm(
         "PaliGemma", {**PALIGEMMA, "text_config": {**GEMMA2, **LONG}},
         prefixed(pixels([[0, -16, 6], [0, -16, 6]], padded=False), 40), singles=True, **SEARCHED,
+    ),
+    "gemma3": vlm("Gemma3", GEMMA3, typed(pixels([[3, -4, 2, -4, 6], [5, -4, 8]])), **STATES),
+    "gemma3_generate": vlm(  # with a head of its own: the tied one repeats a word
+        "Gemma3",
+        {
+            **GEMMA3, "tie_word_embeddings": False,
+            "text_config": {**GEMMA3["text_config"], **LONG, "tie_word_embeddings": False},
+        },
+        typed(pixels([[3, -4, 7], [4, -4, 6]], padded=False)), singles=True, **SEARCHED,
     ),
     "idefics3": vlm(
         "Idefics3", FRAMES, pixels([[3, -4, 2, -4, 1], [2, -4, -4]], frames=2), **STATES

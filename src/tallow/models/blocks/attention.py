@@ -8,7 +8,7 @@ from typing import Any
 from tallow.dtype import f32, i64
 from tallow.errors import expect
 from tallow.factories import full, tensor
-from tallow.models.blocks.heads import as_mask, attention_of_rows
+from tallow.models.blocks.heads import Mask, SeenKeys, as_mask, attention_of_rows
 from tallow.models.blocks.positions import last_positions
 from tallow.models.blocks.rope import Rope
 from tallow.models.states import Cross, KeyValue
@@ -87,7 +87,7 @@ class Attention(Module):
         x: Tensor,
         *,
         context: Tensor | None = None,
-        mask: Tensor | None = None,
+        mask: Mask | None = None,
         positions: Tensor | None = None,
         state: KeyValue | Cross | None = None,
         q_extra: Tensor | None = None,
@@ -97,7 +97,8 @@ class Attention(Module):
         """`(batch, n, size)` → the same shape, or of the `last` positions alone (0: all).
 
         Keys and values are of `context` `(batch, m, kv_size)`, or of `x` itself. `mask` is additive
-        or true where a key is kept: `(batch, m)`, or what broadcasts to `(batch, heads, n, m)`.
+        or true where a key is kept: `(batch, m)`, or what broadcasts to `(batch, heads, n, m)`; or
+        `SeenKeys`, in the place of order and window.
         `positions` are for a rotary part: integers `(batch or 1, n)`, or the table that
         `Rope.table` made of them, which spares layers of one rope to make it again.
 
@@ -106,6 +107,9 @@ class Attention(Module):
         `q_extra` and `k_extra` are added to what queries and keys, but not values, are projected
         from (positions in DETR); they broadcast.
         """
+        causal, window = self.causal, self.window
+        if isinstance(mask, SeenKeys):
+            causal, window, mask = False, 0, mask.by_window[window]
         queries = last_positions(x if q_extra is None else x + q_extra, last)
         (b, n, _), later = queries.shape, x.shape[1] - queries.shape[1]
         table = None
@@ -133,7 +137,7 @@ class Attention(Module):
             if state is not None:
                 k, v, start = state.update(k, v)
         how: dict[str, Any] = {
-            "start": _later(start, b, later), "window": self.window, "causal": self.causal,
+            "start": _later(start, b, later), "window": window, "causal": causal,
             "mask": None if mask is None else as_mask(mask), "scale": self.scale,
             "softcap": self.softcap,
         }  # fmt: skip

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 from tallow.dtype import f32, i64
 from tallow.factories import arange
 from tallow.models.blocks.attention import Attention
+from tallow.models.blocks.heads import Mask
 from tallow.models.blocks.positions import last_positions
 from tallow.models.blocks.rope import Rope
 from tallow.models.states import KeyValue
@@ -80,7 +81,7 @@ class DecoderLayer(Module):
         x: Tensor,
         *,
         positions: Tensor | None = None,
-        mask: Tensor | None = None,
+        mask: Mask | None = None,
         state: KeyValue | None = None,
         last: int = 0,
     ) -> Tensor:
@@ -123,7 +124,7 @@ class ParallelLayer(DecoderLayer):
         x: Tensor,
         *,
         positions: Tensor | None = None,
-        mask: Tensor | None = None,
+        mask: Mask | None = None,
         state: KeyValue | None = None,
         last: int = 0,
     ) -> Tensor:
@@ -201,7 +202,7 @@ class Decoder(Module):
         *,
         embeds: Tensor | None = None,
         positions: Tensor | None = None,
-        mask: Tensor | None = None,
+        mask: Mask | None = None,
         states: Sequence[KeyValue | None] | None = None,
         seen: list[Tensor] | None = None,
         last: int = 0,
@@ -214,23 +215,6 @@ class Decoder(Module):
         the last: the last layer computes keys and values of the others, and nothing else, unless a
         hook, or a layer or attention of another class, may want to see them.
         """
-        return self.forward_masked(
-            ids, embeds=embeds, positions=positions, masks=[mask] * len(self.every_layer),
-            states=states, seen=seen, last=last,
-        )  # fmt: skip
-
-    def forward_masked(
-        self,
-        ids: Tensor | None,
-        *,
-        masks: Sequence[Tensor | None],
-        embeds: Tensor | None = None,
-        positions: Tensor | None = None,
-        states: Sequence[KeyValue | None] | None = None,
-        seen: list[Tensor] | None = None,
-        last: int = 0,
-    ) -> Tensor:
-        """`forward_static` with a mask for each layer."""
         if positions is None:
             given = ids if embeds is None else embeds
             assert given is not None
@@ -239,9 +223,8 @@ class Decoder(Module):
         tables: dict[int, Tensor] = {}
         layers = self.every_layer
         held = states or [None] * len(layers)
-        told = zip(layers, held, masks, strict=True)
         spares = last > 0 and self._may_spare()
-        for i, (layer, state, mask) in enumerate(told):
+        for i, (layer, state) in enumerate(zip(layers, held, strict=True)):
             if seen is not None:
                 seen.append(x)
             table, rope = positions, self.ropes[i]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from tallow.errors import ShapeError, expect
 from tallow.ops import attention
@@ -81,6 +82,19 @@ def as_mask(mask: Tensor) -> Tensor:
     if mask.dtype.kind in "iu":
         mask = mask.ne(0)
     return mask.unsqueeze(1) if mask.ndim == 3 else mask
+
+
+class SeenKeys(NamedTuple):
+    """Which keys each query sees where that is more than those before it.
+
+    `by_window` are masks `(batch or 1, 1, n, m)` for layers of each window (0: none); neither order
+    nor window is applied beside them.
+    """
+
+    by_window: Mapping[int, Tensor]
+
+
+Mask = Tensor | SeenKeys
 
 
 def kept_mean(x: Tensor, mask: Tensor | None) -> Tensor:

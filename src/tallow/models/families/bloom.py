@@ -9,6 +9,7 @@ from tallow.lazy_dataclasses import dataclass, replace
 from tallow.models.blocks import DecoderLayer, DecoderNames, LayerNames, Mlp, Rope
 from tallow.models.blocks.activation import ACTIVATIONS
 from tallow.models.blocks.alibi import alibi_slopes
+from tallow.models.blocks.heads import Mask
 from tallow.models.blocks.positions import last_positions
 from tallow.models.causal_lm import CausalLM
 from tallow.models.config import DecoderConfig
@@ -94,7 +95,7 @@ class NormedSumLayer(DecoderLayer):
         x: Tensor,
         *,
         positions: Tensor | None = None,
-        mask: Tensor | None = None,
+        mask: Mask | None = None,
         state: KeyValue | None = None,
         last: int = 0,
     ) -> Tensor:

@@ -11,6 +11,7 @@ from tallow.lazy_dataclasses import replace
 from tallow.models.base import Model
 from tallow.models.blocks import Rope
 from tallow.models.blocks.activation import ACTIVATIONS
+from tallow.models.blocks.heads import Mask
 from tallow.models.blocks.mlp import Mlp
 from tallow.models.blocks.patch_grids import (
     Grid,
@@ -133,7 +134,7 @@ class Qwen3VLText(DecoderModel):
         *,
         embeds: Tensor | None = None,
         positions: Tensor | None = None,
-        mask: Tensor | None = None,
+        mask: Mask | None = None,
         states: Sequence[KeyValue | None] | None = None,
         seen: list[Tensor] | None = None,
         last: int = 0,
