@@ -59,6 +59,14 @@ def test_pcm_of_all_widths(width, channels, bare, tmp_path):
         assert load_audio(path, mono=False).samples.tolist() == values.tolist()
 
 
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_pieces_are_the_whole(width, bare, monkeypatch):
+    raw = pcm(VALUES, width)
+    want = load_audio(raw, mono=False).samples.numpy()
+    monkeypatch.setattr("tallow.audio.files._AT_ONCE", 7)
+    np.testing.assert_array_equal(load_audio(raw, mono=False).samples.numpy(), want)
+
+
 def test_saving(bare, tmp_path):
     wanted = [0.0, 0.5, -0.5, 1.0, -1.0]
     save_audio(tmp_path / "a.wav", tl.tensor([0.0, 0.5, -0.5, 3.0, -2.0]), 16000)

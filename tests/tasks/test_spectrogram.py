@@ -64,6 +64,18 @@ def test_long_sounds_are_cut_nowhere():
     np.testing.assert_allclose(whole[2510:], part[10:], rtol=0, atol=1e-4)
 
 
+def test_long_sounds_have_gradients():
+    given = sound(16000 * 31)
+    x = tl.tensor(given).requires_grad_()
+    LogMel()(x).sum().backward()
+    inside = slice(16000, 17000)
+    alone = tl.tensor(given[:32000]).requires_grad_()
+    LogMel()(alone).sum().backward()
+    np.testing.assert_allclose(
+        x.grad.numpy()[inside], alone.grad.numpy()[inside], rtol=1e-3, atol=1e-4
+    )
+
+
 def test_wrong_sizes():
     for make in (
         lambda: PowerSpectrum(401, 160),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tallow.formats.writing import Target
 
+_AT_ONCE = 1 << 20  # frames that are decoded together, for the memory
 _ENDLESS = 0x7FFFF000  # bytes: programs that write to pipes say this or more, not knowing the end
 
 
@@ -111,23 +112,28 @@ def _by_wave(raw: bytes, name: str) -> tuple[Tensor, int] | None:
     try:
         with wave.open(io.BytesIO(raw), "rb") as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
-            count = file.getnframes()
-            frames = file.readframes(count)
+            if width not in _DECODERS or rate <= 0:
+                raise FormatError(name, "wav", "1 to 4 bytes a sample and a rate", (width, rate))
+            size, count = channels * width, file.getnframes()
+            # The head may say more frames than there are.
+            made, got = zeros(min(count, len(raw) // size) * channels), 0
+            while part := file.readframes(_AT_ONCE):
+                whole = len(part) // size * size
+                if whole:
+                    start = got // width
+                    made[start : start + whole // width] = _DECODERS[width](part[:whole])
+                got += len(part)
+    except FormatError:
+        raise
     except wave.Error as error:
         if str(error).startswith("unknown format"):
             return None
         raise FormatError(name, "wav", "a whole wav file", error) from None
     except (EOFError, RuntimeError, ValueError, ArithmeticError) as error:
         raise FormatError(name, "wav", "a whole wav file", str(error) or "its end") from None
-    size = channels * width
-    if len(frames) < count * size < _ENDLESS:
-        raise FormatError(name, "data", f"{count * size} bytes", f"{len(frames)}, then the end")
-    if width not in _DECODERS or rate <= 0:
-        raise FormatError(name, "wav", "1 to 4 bytes a sample and a rate", (width, rate))
-    whole = frames[: len(frames) // size * size]
-    if not whole:
-        return zeros(channels, 0), rate
-    return _DECODERS[width](whole).reshape(-1, channels).T, rate
+    if got < count * size < _ENDLESS:
+        raise FormatError(name, "data", f"{count * size} bytes", f"{got}, then the end")
+    return made[: got // size * channels].reshape(-1, channels).T, rate
 
 
 def _bits24(raw: bytes) -> Tensor:

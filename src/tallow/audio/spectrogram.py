@@ -13,7 +13,7 @@ from typing import Any, Literal
 from tallow.dtype import f32
 from tallow.errors import ArgumentError, expect
 from tallow.factories import zeros
-from tallow.ops import cat, clamp, flip, matmul, maximum, pad
+from tallow.ops import cat, clamp, flip, matmul, maximum
 from tallow.tensor import Tensor
 
 Scale = Literal["slaney", "htk"]
@@ -142,18 +142,31 @@ class LogMel:
         if found.shape[0] == 0:
             return found.T
         top = found.amax().item() - 8.0
-        return ((clamp(found, min=top) + 4.0) / 4.0).T
+        for start in range(0, found.shape[0], _AT_ONCE):
+            part = found[start : start + _AT_ONCE].clone()  # gradients need what it was
+            found[start : start + _AT_ONCE] = (clamp(part, min=top) + 4.0) / 4.0
+        return found.T
 
     def logarithms(self, samples: Tensor) -> Tensor:
         """Log10 of the power of each band, `(length // 160, bands)`, at least -10."""
         frames, half = samples.shape[0] // self.hop, self.n_fft // 2
         if samples.shape[0] <= half:
             samples = cat([samples, zeros(half + 1 - samples.shape[0])])
-        around = pad(samples.to(f32).unsqueeze(0), (half, half), "reflect").squeeze(0)
-        parts = []
+        made = zeros(frames, self.bands)
         for start in range(0, frames, _AT_ONCE):
             stop = min(start + _AT_ONCE, frames)
-            part = around[start * self.hop : (stop - 1) * self.hop + self.n_fft]
-            bands = matmul(self._power(part), self._filters)
-            parts.append(maximum(bands, bands.new_full((), 1e-10)).log10())
-        return cat(parts) if parts else zeros(0, self.bands)
+            part = _reflected(samples, start * self.hop - half, (stop - 1) * self.hop + half)
+            bands = matmul(self._power(part.to(f32)), self._filters)
+            made[start:stop] = maximum(bands, bands.new_full((), 1e-10)).log10()
+        return made
+
+
+def _reflected(samples: Tensor, first: int, last: int) -> Tensor:
+    """Samples from `first` to `last`, which may lie outside: there they go back from the edge."""
+    count = samples.shape[0]
+    parts = [samples[max(first, 0) : min(last, count)]]
+    if first < 0:
+        parts.insert(0, flip(samples[1 : 1 - first], [0]))
+    if last > count:
+        parts.append(flip(samples[2 * count - 1 - last : count - 1], [0]))
+    return cat(parts) if len(parts) > 1 else parts[0]
