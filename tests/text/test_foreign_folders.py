@@ -135,13 +135,17 @@ def test_engines_give_the_same(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", [b"x", b"aGk= x", b"!! 3", b"aGk= 0", b" 300", b"aGk= 99999999999"]
-)
+    "line",
+    [
+        b"x", b"aGk= x", b"!! 3", b"aGk= 0", b" 300", b"aGk= 99999999999", b"aGk= 16777215",
+        b"YQ== 300",
+    ],
+)  # fmt: skip
 def test_damaged_ranks_are_told(line, tmp_path):
     folder = tiktoken_folder(tmp_path, "QWen", "qwen.tiktoken")
     with (folder / "qwen.tiktoken").open("ab") as file:
         file.write(line)
-    with pytest.raises(FormatError, match=r"qwen\.tiktoken: (line 267|ranks)"):
+    with pytest.raises(FormatError, match=r"qwen\.tiktoken: line 267: expected bytes in base64"):
         Tokenizer.from_folder(folder)
 
 

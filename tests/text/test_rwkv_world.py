@@ -100,12 +100,23 @@ def test_what_other_engines_have_no_form_for_is_refused(folder):
 
 
 @pytest.mark.parametrize(
-    "text", ["x 'a' 1", "0 'a' 1", "1 'a' 2", "1 open('a') 1", "1 'a'", "1 b'\\xz' 1", "9" * 99999]
-)
+    "text",
+    [
+        "x 'a' 1", "0 'a' 1", "1 'a' 2", "1 open('a') 1", "1 'a'", "1 b'\\xz' 1", "9" * 99999,
+        "3 'b' 1", "16777215 'b' 1", "1 '\\ud800' 1",
+    ],
+)  # fmt: skip
 def test_damaged_lines_are_told(folder, text):
     file = folder / "rwkv_vocab_v20230424.txt"
     file.write_text(f"{line(3, b'abc')}{text}\n", "utf-8")
     with pytest.raises(FormatError, match="line 2: expected an id"):
+        Tokenizer.from_folder(folder)
+
+
+@pytest.mark.parametrize("raw", [b"", b"\n\n", b"1 '\xff' 1\n"], ids=["empty", "blank", "bytes"])
+def test_files_without_lines_are_told(folder, raw):
+    (folder / "rwkv_vocab_v20230424.txt").write_bytes(raw)
+    with pytest.raises(FormatError, match="(at least one token|byte 3: expected UTF-8)"):
         Tokenizer.from_folder(folder)
 
 

@@ -15,6 +15,7 @@ from tallow.text.vocab import CONTROL, Vocab
 
 ROLES: Final = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 MAX_VOCAB: Final = 1 << 24
+MOST_UNUSED: Final = 1 << 16  # ids of a vocabulary that no token has, which files promise freely
 _FLAGS: Final = ("lstrip", "rstrip", "single_word", "normalized", "special")
 
 Row = dict[str, Any]

@@ -15,7 +15,7 @@ from tallow.text.encoder import Encoder, VocabEncoder
 from tallow.text.end_ids import configured_ends
 from tallow.text.folder_batches import batch_settings
 from tallow.text.folder_files import chat_template_of
-from tallow.text.folder_tokens import MAX_VOCAB, decoder_rows, special_roles
+from tallow.text.folder_tokens import MAX_VOCAB, MOST_UNUSED, decoder_rows, special_roles
 from tallow.text.sentencepiece_python import SentencePieceText
 from tallow.text.vocab import CONTROL, UNUSED, USER_DEFINED, Vocab, end_ids
 from tallow.text.vocab_files import class_of
@@ -124,7 +124,7 @@ def _tokens(
     tokens, kinds = [*model.pieces, *kind.behind], [*model.kinds, *[CONTROL] * len(kind.behind)]
     own = {index for index, each in enumerate(model.kinds) if each == OWN_PIECE}
     for index, row in decoder_rows(path, config):
-        if index >= min(MAX_VOCAB, len(tokens) + (1 << 16)):
+        if index >= min(MAX_VOCAB, len(tokens) + MOST_UNUSED):
             wanted = f"an id near the {len(tokens)} of the vocabulary"
             raise FormatError(path / "tokenizer_config.json", "added_tokens_decoder", wanted, index)
         more = index + 1 - len(tokens)

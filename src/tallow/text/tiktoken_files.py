@@ -21,7 +21,7 @@ from tallow.text.encoder import Encoder, VocabEncoder
 from tallow.text.end_ids import configured_ends
 from tallow.text.folder_batches import batch_settings
 from tallow.text.folder_files import chat_template_of
-from tallow.text.folder_tokens import MAX_VOCAB, decoder_rows, special_roles
+from tallow.text.folder_tokens import MAX_VOCAB, MOST_UNUSED, decoder_rows, special_roles
 from tallow.text.merging import merge
 from tallow.text.pretokenizers import by_name
 from tallow.text.vocab import CONTROL, NORMAL, UNUSED, Model, Vocab, byte_chars, end_ids
@@ -148,7 +148,7 @@ def _added(path: Path, config: Mapping[str, Any], kind: _Kind, count: int) -> di
     where = path / "tokenizer_config.json"
     added = {text: count + place for place, text in enumerate(kind.behind)}
     for index, row in decoder_rows(path, config):
-        if not count <= index < min(MAX_VOCAB, count + (1 << 16)):
+        if not count <= index < min(MAX_VOCAB, count + MOST_UNUSED):
             wanted = f"ids from {count} on"
             raise FormatError(where, "added_tokens_decoder", wanted, index)
         added[row["content"]] = index
@@ -165,8 +165,10 @@ def _ranks(file: Path) -> dict[str, int]:
     size = file.stat().st_size
     if size > _MOST:
         raise FormatError(file, "size", f"at most {_MOST} bytes", size)
-    chars, found = byte_chars(), {}
-    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+    lines = file.read_bytes().splitlines()
+    most = min(MAX_VOCAB, len(lines) + MOST_UNUSED)
+    chars, found, taken = byte_chars(), dict[str, int](), set[int]()
+    for number, line in enumerate(lines, 1):
         if not line:
             continue
         text, _, rank = line.partition(b" ")
@@ -174,10 +176,12 @@ def _ranks(file: Path) -> dict[str, int]:
             raw, index = base64.b64decode(text, validate=True), int(rank[:10])
         except (binascii.Error, ValueError):
             raw, index = b"", -1
-        if not raw or not 0 <= index < MAX_VOCAB:
-            wanted = "bytes in base64 and their rank"
+        spelled = "".join([chars[byte] for byte in raw])
+        if not raw or not 0 <= index < most or index in taken or spelled in found:
+            wanted = f"bytes in base64 and their rank below {most}, neither of a line before"
             raise FormatError(file, f"line {number}", wanted, ascii(line[:40].decode("latin-1")))
-        found["".join([chars[byte] for byte in raw])] = index
-    if not found or len(set(found.values())) != len(found):
-        raise FormatError(file, "ranks", "a rank for each token, and at least one", "others")
+        found[spelled] = index
+        taken.add(index)
+    if not found:
+        raise FormatError(file, "lines", "at least one token", "none")
     return found
