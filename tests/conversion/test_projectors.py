@@ -20,9 +20,24 @@ from tallow.models import build, load
 from tallow.weights import open_weights
 from tasks.pictured import MODELS, asked, picture, write
 
-GOLDENS = ("llava", "llava_pixtral", "mistral3", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "idefics3")
+GOLDENS = (
+    "gemma3",
+    "llava",
+    "llava_pixtral",
+    "mistral3",
+    "qwen2_vl",
+    "qwen2_5_vl",
+    "qwen3_vl",
+    "idefics3",
+)
 OPTIONS = {"max_tokens": 12, "ignore_eos": True}
-PROCESSORS = {"qwen": "Qwen2VL", "idef": "Idefics3", "smol": "SmolVLM", "mist": "Pixtral"}
+PROCESSORS = {
+    "qwen": "Qwen2VL",
+    "idef": "Idefics3",
+    "smol": "SmolVLM",
+    "mist": "Pixtral",
+    "gemm": "Gemma3",
+}
 # What llama.cpp's converter writes of goldens: see tests/golden/make_projectors.py.
 THEIRS = json.loads((Path(__file__).parents[1] / "golden" / "projectors.json").read_text())
 

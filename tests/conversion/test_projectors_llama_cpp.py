@@ -18,7 +18,13 @@ pytestmark = pytest.mark.needs_llama_cpp
 
 # Of LLaVA, llama.cpp 0.3.36 of llama-cpp-python puts the class vector behind the patches, and then
 # leaves out the first patch; and it scales SmolVLM's pictures otherwise than Pillow.
-SIZES = {"mistral3": (24, 24), "qwen2_vl": (32, 24), "qwen2_5_vl": (32, 24), "qwen3_vl": (32, 24)}
+SIZES = {
+    "gemma3": (16, 16),
+    "mistral3": (24, 24),
+    "qwen2_vl": (32, 24),
+    "qwen2_5_vl": (32, 24),
+    "qwen3_vl": (32, 24),
+}
 SLACK = 0.02  # of GELU by a table of f16
 
 

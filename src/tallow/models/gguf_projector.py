@@ -149,7 +149,7 @@ def joined(
     file = ProjectorFile(fields, projector, spec)
     values = {
         **layout.values(file),
-        layout.token_field: _token(spec, layout.tokens),
+        layout.token_field: token_of(spec, layout.tokens),
         "tie_word_embeddings": bool(spec.config.tie_word_embeddings),
         "text_config": layout.text(spec, row),
     }
@@ -158,8 +158,8 @@ def joined(
     return ModelSpec(row, row.model, config, source, layout.pictures(file))
 
 
-def _token(spec: ModelSpec, names: Sequence[str]) -> int:
-    """The id of the first of these tokens; one behind the vocabulary where it has none."""
+def token_of(spec: ModelSpec, names: Sequence[str]) -> int:
+    """The id of the first of these tokens that the text's vocabulary has, or the one behind it."""
     listed = spec.source.metadata.get("tokenizer.ggml.tokens")
     words = list(listed) if isinstance(listed, Sequence) and not isinstance(listed, str) else []
     for name in names:

@@ -350,6 +350,7 @@ t5encoder: umt5/UMT5EncoderModel if tensor enc.blk.1.attn_rel_b.weight, t5/T5Enc
 # `clip.projector_type` of files with a tower and a projector: the families that they and the file
 # of their text are read as, by keys below `clip.vision.`
 PROJECTORS = """
+gemma3: gemma3
 idefics3: idefics3
 mlp: llava
 pixtral: mistral3 if spatial_merge_size, llava

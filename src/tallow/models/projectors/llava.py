@@ -15,6 +15,7 @@ from tallow.models.gguf_projector import (
     vision_keys,
 )
 from tallow.models.projectors.towers import (
+    TEXT_INSIDE,
     encoder_names,
     encoder_rules,
     pixtral_config,
@@ -25,16 +26,11 @@ from tallow.models.projectors.towers import (
     sizes,
 )
 from tallow.weights import NameMap
-from tallow.weights.arrange import rename
 
 if TYPE_CHECKING:
     from tallow.models.gguf_layout import Kind
 
 _TOWERS = ("vision_tower.", "multi_modal_projector.")
-_TEXT = (
-    rename("model.*", "language_model.model.*"),
-    rename("lm_head.*", "language_model.lm_head.*"),
-)
 
 
 def _clip_values(file: ProjectorFile) -> dict[str, Any]:
@@ -114,7 +110,7 @@ PROJECTORS = {
         ),
         values=_clip_values,
         text=as_part("text-generation"),
-        words=_TEXT,
+        words=TEXT_INSIDE,
         rules=lambda vision, swapped: encoder_rules("vision_tower", swapped),
         tokens=("<image>",),
         token_field="image_token_index",
@@ -132,7 +128,7 @@ PROJECTORS = {
         ),
         values=_pixtral_values,
         text=as_part("text-generation"),
-        words=_TEXT,
+        words=TEXT_INSIDE,
         rules=pixtral_rules,
         tokens=("[IMG]",),
         token_field="image_token_index",

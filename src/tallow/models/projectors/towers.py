@@ -19,6 +19,11 @@ from tallow.weights.arrange import WeightConverter, rename
 if TYPE_CHECKING:
     from tallow.models.gguf_layout import Kind
 
+# Where the text's tensors stand in models that have it inside.
+TEXT_INSIDE = (
+    rename("model.*", "language_model.model.*"),
+    rename("lm_head.*", "language_model.lm_head.*"),
+)
 _ENCODER_PARTS = {
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
