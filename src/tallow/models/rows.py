@@ -183,10 +183,10 @@ qwen2_vl: Qwen2VLForConditionalGeneration
 qwen3: Qwen3ForCausalLM=Qwen3 Qwen3Model Qwen3ForSequenceClassification
     Qwen3ForTokenClassification Qwen3ForQuestionAnswering
 qwen3_5_moe_text = qwen3_5: Qwen3_5MoeForCausalLM=Qwen35MoeForCausalLM
+    Qwen3_5MoeTextModel=Qwen35MoeTextModel
 qwen3_5_text = qwen3_5: Qwen3_5ForCausalLM=Qwen35ForCausalLM Qwen3_5TextModel=Qwen35TextModel
 qwen3_moe: Qwen3MoeForCausalLM=Qwen3Moe Qwen3MoeModel Qwen3MoeForSequenceClassification
     Qwen3MoeForTokenClassification Qwen3MoeForQuestionAnswering
-    Qwen3_5MoeTextModel=Qwen35MoeTextModel
 qwen3_next: Qwen3NextModel Qwen3NextForCausalLM
 qwen3_vl: Qwen3VLForConditionalGeneration
 recurrent_gemma: RecurrentGemmaModel RecurrentGemmaForCausalLM
