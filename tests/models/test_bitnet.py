@@ -89,15 +89,26 @@ def test_transformers_gives_the_same(tmp_path, kind):
     assert off.max() < 0.15
 
 
-def test_a_scale_of_two_numbers_is_told(tmp_path):
+@pytest.mark.parametrize(
+    ("scale", "message"),
+    [
+        ([1, 1], "expected one float"),
+        ([0], "expected a scale that is not 0"),
+        ([np.nan], "expected a scale that is not 0"),
+        ([1e5], "expected a scale that f16 holds"),
+        ([1e-6], "expected a scale that f16 holds"),
+    ],
+    ids=["two", "zero", "nan", "large", "small"],
+)
+def test_a_scale_that_is_none_is_told(tmp_path, scale, message):
     checkpoint(tmp_path, "autobitlinear")
     from safetensors.numpy import load_file, save_file
 
     tensors = load_file(tmp_path / "model.safetensors")
-    tensors["model.layers.1.mlp.up_proj.weight_scale"] = np.ones(2, np.float32)
+    tensors["model.layers.1.mlp.up_proj.weight_scale"] = np.array(scale, np.float32)
     save_file(tensors, tmp_path / "model.safetensors")
-    with pytest.raises(ModelError, match=r"up_proj.weight_scale: expected one float"):
-        tl.models.load(tmp_path)
+    with pytest.raises(ModelError, match=rf"up_proj.weight_scale: {message}"):
+        logits(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ BeamSize = Annotated[
 ]
 BestOf = Annotated[
     int | None,
-    Option("Transcripts drawn of each window, above it.", min=1, max=64, absent="one"),
+    Option("Transcripts drawn of a window at temperatures above 0.", min=1, max=64, absent="1"),
 ]
 Patience = Annotated[
     float | None,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 BLOCK: Final = 256  # columns of tq2_0
 _EACH: Final = 4  # weights of a byte
 _SCALE: Final = ".weight_scale"
+_SCALES: Final = (2.0**-14, 65504.0)  # normal numbers of f16
 
 
 class TernaryLayer:
@@ -85,13 +86,18 @@ class TernaryLayer:
         from tallow.borrowing import from_buffer
 
         n, k = self.shape
+        scale, (least, most) = self._step(), _SCALES
+        if not least <= abs(scale) <= most:
+            where = self._source.where(self._scale)
+            wanted = f"a scale that f16 holds ({least:g} to {most:g}), or dtype f32"
+            raise ModelError(f"{where}: expected {wanted}, found {scale:g}")
         codes = self._codes().reshape(n, k // BLOCK, 2, _EACH, 32)
         made = np.empty((n, k // BLOCK, 66), np.uint8)
         packed = codes[..., 0, :]
         for i in range(1, _EACH):
             packed = packed | codes[..., i, :] << 2 * i
         made[..., :64] = packed.reshape(n, k // BLOCK, 64)
-        made[..., 64:] = np.array([self._step()], np.float16).view(np.uint8)
+        made[..., 64:] = np.array([scale], np.float16).view(np.uint8)
         return from_buffer(made.reshape(-1), "tq2_0", self.shape)
 
 
