@@ -263,6 +263,9 @@ def test_channels_and_rates(tmp_path):
         ({"patience": 2.0}, "patience only beside beam_size, got 2.0"),
         ({"patience": -1.0, "beam_size": 2}, "patience above 0"),
         ({"length_penalty": 1.5}, "length_penalty from 0 to 1"),
+        ({"length_penalty": "long"}, "length_penalty from 0 to 1, got 'long'"),
+        ({"temperature": "warm"}, "temperatures from 0 to 2"),
+        ({"seed": -1}, "a seed of at least 0, got -1"),
     ],
     ids=[
         "language",
@@ -275,6 +278,9 @@ def test_channels_and_rates(tmp_path):
         "no beams",
         "patience",
         "penalty",
+        "text",
+        "warm",
+        "seed",
     ],
 )
 def test_options_out_of_range(tiny, options, said):

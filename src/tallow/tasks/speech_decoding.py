@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tallow.autograd.mode import inference_mode
@@ -59,7 +60,7 @@ class SpeechOptions:
         """
         kinds, task = ("transcribe", "translate"), repr(self.task)
         expect(self.task in kinds, where, f"task one of {', '.join(kinds)}", task, ArgumentError)
-        good = bool(self.temperatures) and all(0 <= t <= 2 for t in self.temperatures)
+        good = bool(self.temperatures) and all(_within(t, 0, 2) for t in self.temperatures)
         expect(good, where, "temperatures from 0 to 2", self.temperatures, ArgumentError)
         for name in ("beam_size", "best_of"):
             count = getattr(self, name)
@@ -70,9 +71,16 @@ class SpeechOptions:
         if patience is not None:
             wanted = "patience only beside beam_size"
             expect(self.beam_size is not None, where, wanted, patience, ArgumentError)
-            expect(0 < patience <= 100, where, "patience above 0, to 100", patience, ArgumentError)
-        good = penalty is None or 0 <= penalty <= 1
-        expect(good, where, "length_penalty from 0 to 1", penalty, ArgumentError)
+            good = _within(patience, 0, 100) and patience > 0
+            expect(good, where, "patience above 0, to 100", repr(patience), ArgumentError)
+        good = penalty is None or _within(penalty, 0, 1)
+        expect(good, where, "length_penalty from 0 to 1", repr(penalty), ArgumentError)
+        good = type(self.seed) is int and self.seed >= 0
+        expect(good, where, "a seed of at least 0", repr(self.seed), ArgumentError)
+
+
+def _within(value: object, low: float, high: float) -> bool:
+    return isinstance(value, Real) and low <= float(value) <= high
 
 
 class Decoded(NamedTuple):
