@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tallow.errors import ArgumentError, DTypeError, ModelError
+from tallow.models.rows import TEXT_HALVES
 from tallow.nn import Module
 from tallow.tensor import Tensor
 from tallow.weights.arrange import WeightConverter, within, written
@@ -145,6 +146,8 @@ class Model(Module):
         if not self.config_values:
             wanted = "a model loaded from a Hugging Face folder, or with config="
             raise ModelError(f"save_pretrained: expected {wanted}, got one without config.json")
+        from tallow.text.folder_files import read_config
+
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         save_safetensors(self.stored_dict(), target / "model.safetensors", {"format": "pt"})
@@ -161,7 +164,9 @@ class Model(Module):
             "preprocessor_config.json": self.processor_values,
         }
         if self.folder is not None and (self.folder / "config.json").is_file():
-            del given["config.json"]
+            whole = read_config(self.folder, "config.json").get("model_type") in TEXT_HALVES
+            if not whole:  # of which only the text would be there
+                del given["config.json"]
         for name, values in given.items():
             if values is not None:
                 text = json.dumps(dict(values), indent=2)

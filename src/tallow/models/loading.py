@@ -22,6 +22,7 @@ from tallow.models.foreign import translated
 from tallow.models.gguf_config import OTHER_FACTORS, rope_factors
 from tallow.models.parts import Part
 from tallow.models.prefix import adopt, leave_out, untie, with_prefix
+from tallow.models.text_half import text_half
 from tallow.nn import Module, deferred
 from tallow.nn.parameter import DeferredParameter
 from tallow.nn.state import targets
@@ -95,9 +96,8 @@ def load(
     target = by_name(dtype) if isinstance(dtype, str) else dtype
     _check_options(target, weights, context)
     source, config = open_ref(ref, config)
-    beside = projector
-    if beside is None and source.config is None:
-        beside = projector_beside(source.path, ref)
+    if projector is None and source.config is None:
+        projector = projector_beside(source.path, ref)
     _prepare_tokenizer(source)
     model = build(
         source,
@@ -108,7 +108,7 @@ def load(
         context=context,
         allow_extra=allow_extra,
         device=place,
-        projector=None if beside is None else open_ref(beside)[0],
+        projector=None if projector is None else open_ref(projector)[0],
     )
     if weights == "resident":
         keep_resident(model, interleaved=activations == "int8")
@@ -214,7 +214,7 @@ def build(
 ) -> Any:
     """The model that stands in an open source; options as of `load`."""
     shapes = device.type == "meta"
-    source = translated(source)
+    source = text_half(translated(source))
     found = _found(source, task, config, projector, context, shapes)
     named = found.source
     blocks = dtype if dtype is not None and dtype.is_quantized else None
@@ -306,7 +306,7 @@ def declared_fit(source: WeightSource) -> FillPlan:
     Raises:
         ModelError: the family is unknown, or a field of its config is unusable.
     """
-    model, named, ignorable = _unfilled(identify(translated(source)), False)
+    model, named, ignorable = _unfilled(identify(text_half(translated(source))), False)
     # A float dtype, as quantised layers that no block dtype holds are there for those who ask.
     return fit(model, named, dtype=f32, ignore=(*ignorable, OTHER_FACTORS))
 
@@ -317,7 +317,7 @@ def named_source(source: WeightSource) -> WeightSource:
     Raises:
         ModelError: as `declared_fit`.
     """
-    return _unfilled(identify(source), False)[1]
+    return _unfilled(identify(text_half(source)), False)[1]
 
 
 def _unfilled(found: ModelSpec, shapes: bool) -> tuple[Any, WeightSource, tuple[str, ...]]:

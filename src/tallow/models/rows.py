@@ -358,3 +358,12 @@ qwen2.5vl_merger: qwen2_5_vl
 qwen2vl_merger: qwen2_vl
 qwen3vl_merger: qwen3_vl
 """
+
+# Types of models with towers, of which the decoder of texts alone is read → its family.
+TEXT_HALVES = {
+    "gemma3n": "gemma3n_text",
+    "gemma4": "gemma4_text",
+    "llama4": "llama4_text",
+    "qwen3_5": "qwen3_5_text",
+    "qwen3_5_moe": "qwen3_5_moe_text",
+}
