@@ -18,10 +18,12 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import _common as common
+from _limits import limits
 
 SCRIPT = str(Path(__file__).with_name("_transcribe_side.py"))
 OURS = ("tallow", "tallow-q8_0")
@@ -117,22 +119,11 @@ def comparisons(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
             }
 
 
-def main() -> None:
-    """Measure each sound, print a table."""
-    options = common.parser(__doc__, pairs=7)
-    options.add_argument("--threads", type=int, default=2)
-    options.add_argument("--model", default="whisper-tiny.en")
-    options.add_argument("--sounds", nargs="+", default=["beckett", "two_cities", "five"])
-    given = options.parse_args()
-    work = common.work_folder(None)
-    paths = sounds(work)
-    sides = open_sides(given, common.model_path(given.model), work)
-    rows = [measure(sides, name, paths[name], given.pairs) for name in given.sounds]
-    for side in sides.values():
-        side.close()
+def show(rows: list[dict[str, Any]], sides: list[str], threads: int) -> None:
+    """A table of all libraries and sounds."""
     columns = ["sound", "library", "s", "words that differ"]
     columns += [f"its {kind} / {own}'s" for own in OURS for kind in ("s", "cpu")]
-    made = common.table(f"Whisper tiny.en, {given.threads} threads", *columns)
+    made = common.table(f"Whisper tiny.en, {threads} threads", *columns)
     for row in rows:
         for side in sides:
             found = row[side]
@@ -142,7 +133,50 @@ def main() -> None:
                 cells += [common.shown(found[each]) for each in kinds]
             made.add_row(row["sound"], side, *cells)
     common.show(made)
+
+
+def encoder_shares(
+    limit: dict[str, float], rows: list[dict[str, Any]], paths: dict[str, Path]
+) -> dict[str, float]:
+    """What part of our time with floats an encoder of Whisper tiny at the FMA peak would take.
+
+    No library can be faster than this part with floats: each window of 30 s is encoded whole.
+    """
+    import soundfile
+
+    width, inner, layers, places = 384, 1536, 4, 1500
+    conv = 2 * 2 * places * 80 * 3 * width + 2 * places * 3 * width**2
+    layer = 2 * places * (4 * width**2 + 2 * width * inner) + 4 * places**2 * width
+    seconds = (conv + layers * layer) / limit["flops_per_s"]
+    found = {}
+    for row in rows:
+        windows = ceil(soundfile.info(str(paths[row["sound"]])).duration / 30)
+        found[row["sound"]] = windows * seconds / row["tallow"]["seconds"]
+    return found
+
+
+def main() -> None:
+    """Measure each sound, print a table."""
+    options = common.parser(__doc__, pairs=7)
+    options.add_argument("--threads", type=int, default=2, help="of each library")
+    options.add_argument("--model", default="whisper-tiny.en", help="alias or CTranslate2 folder")
+    every = ["beckett", "two_cities", "five"]
+    options.add_argument("--sounds", nargs="+", default=every, choices=every, help="some of them")
+    given = options.parse_args()
+    work = common.work_folder(None)
+    paths = sounds(work)
+    sides = open_sides(given, common.model_path(given.model), work)
+    rows = [measure(sides, name, paths[name], given.pairs) for name in given.sounds]
+    for side in sides.values():
+        side.close()
+    show(rows, list(sides), given.threads)
+    limit = limits(work, given.threads)
+    shares = {} if limit is None else encoder_shares(limit, rows, paths)
+    for name, share in shares.items():
+        print(f"{name}: an encoder at the multiply-add peak would take {share:.0%} of our time")
     result = {
+        "limits": limit,
+        "encoder_at_peak": shares,
         "pairs": given.pairs,
         "threads": given.threads,
         "goals": GOALS,
