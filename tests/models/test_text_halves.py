@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 import tallow as tl
+from tallow.conversion.gguf_model import gguf_content
 from tallow.errors import ConfigWarning, ModelError
+from tallow.weights import open_weights
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "families"
 PUBLISHED = ("model.language_model.", "lm_head.")
@@ -47,6 +49,21 @@ def test_text_of_a_whole_model(tmp_path, kind, names):
     model.save_pretrained(tmp_path / "saved")  # as the text that it is, which needs no warning
     again = tl.models.load(tmp_path / "saved", dtype="f32")
     assert again(**given).logits.equal(model(**given).logits)
+
+
+@pytest.mark.filterwarnings("ignore::tallow.errors.ConfigWarning")
+@pytest.mark.parametrize("kind", ["gemma4", "qwen3_5", "qwen3_5_moe"])
+def test_its_gguf_file_is_that_of_the_text(tmp_path, kind):
+    found = gguf_content(open_weights(whole(tmp_path, kind)))
+    alone = tmp_path / "text"
+    alone.mkdir()
+    tl.models.load(tmp_path).save_pretrained(alone)
+    text = gguf_content(open_weights(alone))
+    shapes = [{n: e.shape for n, e in each.entries.items()} for each in (found, text)]
+    assert shapes[0] == shapes[1]
+    assert {key: value for key, value in found.metadata.items() if "name" not in key} == {
+        key: value for key, value in text.metadata.items() if "name" not in key
+    }
 
 
 @pytest.mark.parametrize(

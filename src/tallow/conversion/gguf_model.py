@@ -29,6 +29,7 @@ from tallow.errors import ModelError
 from tallow.formats.gguf import Typed
 from tallow.lazy_dataclasses import replace
 from tallow.models.config import DecoderConfig
+from tallow.models.text_half import text_half
 
 if TYPE_CHECKING:
     from tallow.models.gguf_layout import GGUFLayout
@@ -51,6 +52,7 @@ def gguf_content(source: WeightSource, max_expansion: float = MAX_EXPANSION) -> 
     origin = str(source.path)
     if style_of(source) == "gguf":
         return completed(Content(origin, entries_of(source, max_expansion), typed_metadata(source)))
+    source = text_half(source)
     if source.config is None:
         wanted = "a GGUF file or a Hugging Face folder with config.json"
         raise ModelError(f"{origin}: expected {wanted}, found weights alone")
