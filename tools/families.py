@@ -46,22 +46,23 @@ decoders are tested in `tests/models`, too.
 # 00b0ab99); `name=ours` where the family has another name here. A `quantized_` module is its family
 # here, where quantised is a dtype. Left out: `with_tracing`, which is no model.
 CANDLE = """
-based beit bert bigcode blip blip_text chatglm chinese_clip clip codegeex4_9b colpali
-convmixer=timm convnext csm dac debertav2=deberta-v2 deepseek2 depth_anything_v2=depth_anything
-dinov2 dinov2reg4=dinov2_with_registers distilbert efficientnet efficientvit=timm encodec
-eva2=timm:eva02 falcon fastvit=timm flux gemma gemma2 gemma3 glm4 glm4_new granite granitemoehybrid
-helium hiera jina_bert llama llama2_c llama2_c_weights llava mamba mamba2 marian metavoice mimi
-mistral mixformer mixtral mmdit mobileclip=open_clip mobilenetv4=timm mobileone=timm modernbert
-moondream
-mpt nvembed_v2 olmo olmo2 openclip=open_clip paddleocr_vl paligemma parler_tts persimmon phi phi3
-pixtral quantized_blip quantized_blip_text quantized_gemma3 quantized_glm4 quantized_lfm2
-quantized_llama=llama quantized_llama2_c quantized_metavoice quantized_mistral=mistral
-quantized_mixformer quantized_moondream quantized_mpt quantized_phi quantized_phi3
-quantized_qwen2=qwen2 quantized_qwen3=qwen3 quantized_qwen3_moe quantized_recurrent_gemma
-quantized_rwkv_v5 quantized_rwkv_v6 quantized_stable_lm quantized_t5 qwen2 qwen2_moe qwen3
-qwen3_moe qwen3_tts qwen3_vl recurrent_gemma repvgg=timm resnet rwkv_v5 rwkv_v6 segformer
-segment_anything=sam siglip smol snac stable_diffusion stable_lm starcoder2 stella_en_v5 t5 trocr
-vgg=timm vit voxtral whisper wuerstchen xlm_roberta=xlm-roberta yi=llama z_image
+based beit bert bigcode=gpt_bigcode blip blip_text chatglm chinese_clip clip codegeex4_9b=chatglm
+colpali convmixer=timm convnext csm dac debertav2=deberta-v2 deepseek2=deepseek_v2
+depth_anything_v2=depth_anything dinov2 dinov2reg4=dinov2_with_registers distilbert efficientnet
+efficientvit=timm encodec eva2=timm:eva02 falcon fastvit=timm flux gemma gemma2 gemma3 glm4
+glm4_new=glm4 granite granitemoehybrid helium hiera jina_bert llama llama2_c llama2_c_weights llava
+mamba mamba2 marian metavoice mimi mistral mixformer mixtral mmdit mobileclip=open_clip
+mobilenetv4=timm mobileone=timm modernbert moondream mpt nvembed_v2 olmo olmo2 openclip=open_clip
+paddleocr_vl paligemma parler_tts persimmon phi phi3 pixtral quantized_blip quantized_blip_text
+quantized_gemma3=gemma3_text quantized_glm4=glm4 quantized_lfm2=lfm2 quantized_llama=llama
+quantized_llama2_c quantized_metavoice quantized_mistral=mistral quantized_mixformer
+quantized_moondream quantized_mpt quantized_phi=phi quantized_phi3=phi3 quantized_qwen2=qwen2
+quantized_qwen3=qwen3 quantized_qwen3_moe=qwen3_moe quantized_recurrent_gemma quantized_rwkv_v5
+quantized_rwkv_v6 quantized_stable_lm quantized_t5 qwen2 qwen2_moe qwen3 qwen3_moe qwen3_tts
+qwen3_vl recurrent_gemma repvgg=timm resnet rwkv_v5=rwkv5 rwkv_v6=rwkv6 segformer
+segment_anything=sam siglip smol=smollm3 snac stable_diffusion stable_lm=stablelm starcoder2
+stella_en_v5 t5 trocr vgg=timm vit voxtral whisper wuerstchen xlm_roberta=xlm-roberta yi=llama
+z_image
 """
 
 
