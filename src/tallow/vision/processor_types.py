@@ -166,6 +166,7 @@ KINDS: dict[str, ProcessorType] = {
     "Gemma3ImageProcessor": ProcessorType(
         {"size": _square(224), "do_convert_rgb": True},
         steps=("resize", "tones"),
+        pad="none",
         model_types=("gemma3",),
     ),
     "SiglipImageProcessor": ProcessorType(
